@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+# A part is one folder of sources, compiled once, position independent, with hidden visibility. The
+# shared libraries and the small static programs (guardian, rank shim) are put together from parts.
+
+# rankexec_part(NAME FOLDER [EXCLUDE file...] [LINK target...])
+function(rankexec_part name folder)
+  cmake_parse_arguments(PART "" "" "ONLY;EXCLUDE;LINK" ${ARGN})
+  if(PART_ONLY)
+    set(sources ${PART_ONLY})
+    list(TRANSFORM sources PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/)
+  else()
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp)
+    foreach(excluded IN LISTS PART_EXCLUDE)
+      list(REMOVE_ITEM sources ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/${excluded})
+    endforeach()
+  endif()
+  if(NOT sources)
+    add_library(rankexec_part_${name} INTERFACE)
+    return()
+  endif()
+  add_library(rankexec_part_${name} OBJECT ${sources})
+  rankexec_compile_settings(rankexec_part_${name})
+  target_link_libraries(rankexec_part_${name} PRIVATE ${PART_LINK} Threads::Threads)
+  # The same objects as an archive, for programs that shall load as few libraries as possible.
+  add_library(rankexec_archive_${name} STATIC $<TARGET_OBJECTS:rankexec_part_${name}>)
+  set_target_properties(rankexec_archive_${name} PROPERTIES LINKER_LANGUAGE CXX)
+endfunction()
+
+# Settings that never leak into a project that uses this one.
+function(rankexec_compile_settings target)
+  set_target_properties(
+    ${target}
+    PROPERTIES CXX_STANDARD 20
+               CXX_STANDARD_REQUIRED ON
+               CXX_EXTENSIONS OFF
+               CXX_VISIBILITY_PRESET hidden
+               VISIBILITY_INLINES_HIDDEN ON
+               POSITION_INDEPENDENT_CODE ON)
+  target_include_directories(${target} PRIVATE ${RANKEXEC_INCLUDE_DIR})
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic)
+  if(PROJECT_IS_TOP_LEVEL)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+endfunction()
+
+# rankexec_library(NAME PARTS part... [LINK target...] [USES library...]): librankexec_NAME, rankexec::NAME
+function(rankexec_library name)
+  cmake_parse_arguments(LIB "" "" "PARTS;LINK;USES" ${ARGN})
+  set(objects)
+  foreach(part IN LISTS LIB_PARTS)
+    get_target_property(type rankexec_part_${part} TYPE)
+    if(type STREQUAL "OBJECT_LIBRARY")
+      list(APPEND objects $<TARGET_OBJECTS:rankexec_part_${part}>)
+    endif()
+  endforeach()
+  add_library(rankexec_${name} SHARED ${objects})
+  add_library(rankexec::${name} ALIAS rankexec_${name})
+  set_target_properties(
+    rankexec_${name}
+    PROPERTIES EXPORT_NAME ${name}
+               VERSION ${PROJECT_VERSION}
+               SOVERSION ${PROJECT_VERSION_MAJOR}
+               LINKER_LANGUAGE CXX
+               LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
+  target_compile_features(rankexec_${name} INTERFACE cxx_std_20)
+  target_include_directories(rankexec_${name} INTERFACE $<BUILD_INTERFACE:${RANKEXEC_INCLUDE_DIR}>
+                                                        $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_link_libraries(rankexec_${name} PRIVATE ${LIB_LINK} PUBLIC Threads::Threads)
+  foreach(used IN LISTS LIB_USES)
+    target_link_libraries(rankexec_${name} PUBLIC rankexec_${used})
+  endforeach()
+endfunction()
+
+# rankexec_program(NAME SOURCE... LINK target...): an executable in bin/
+function(rankexec_program name)
+  cmake_parse_arguments(PROGRAM "" "" "LINK" ${ARGN})
+  add_executable(${name} ${PROGRAM_UNPARSED_ARGUMENTS})
+  rankexec_compile_settings(${name})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+  target_link_libraries(${name} PRIVATE ${PROGRAM_LINK} Threads::Threads)
+endfunction()

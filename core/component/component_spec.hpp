@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "rankexec/core/model/value.hpp"
+
+namespace rankexec {
+
+/// What a component is built from, on every rank.
+struct ComponentSpec {
+    std::string id;    ///< unique within the group; other settings refer to it
+    std::string type;  ///< a type that the ranks' ComponentRegistry knows
+    Value::Map args;   ///< handed to the factory
+
+    friend bool operator==(const ComponentSpec&, const ComponentSpec&) = default;
+};
+
+}  // namespace rankexec

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <tl/expected.hpp>
+
+#include "rankexec/core/component/component_spec.hpp"
+#include "rankexec/core/component/executor.hpp"
+#include "rankexec/core/executor/group_options.hpp"
+#include "rankexec/core/model/export.hpp"
+
+namespace rankexec {
+
+struct MultiProcessOptions {
+    GroupOptions group;                     ///< program: the worker, e.g. {"rankexec-worker", "--plugin", "mine.so"}
+    std::vector<ComponentSpec> components;  ///< built on every rank, in this order
+    std::string executor_id;                ///< the component that executes tasks; empty: none
+    std::chrono::milliseconds ready_timeout{60'000};    ///< launch until every rank has initialised
+    std::chrono::milliseconds event_timeout{60'000};    ///< for a rank's answer to a parent event
+    std::chrono::milliseconds end_run_timeout{10'000};  ///< for the ranks' end_run handlers
+    std::chrono::milliseconds abort_grace{2'000};       ///< for the ranks to return from an aborted task
+    std::size_t queue_limit = 64;           ///< tasks that wait; one more is bad_request_data
+    /// Called on a thread of the executor with every piece of output of a rank; may block, which
+    /// pauses that rank's output, nothing else. Not set: output goes to our standard error streams.
+    std::function<void(int rank, wire::OutputStream stream, std::string_view bytes)> on_output;
+};
+
+struct ExecuteOptions {
+    std::chrono::milliseconds deadline{0};  ///< for the whole task, from submission; 0: none
+    bool all_results = false;               ///< want every rank's result, not only rank 0's
+};
+
+/// What a task gave. `reply` is rank 0's, or the failure of the group; `results` holds every rank's
+/// reply when all were asked for (without data for ranks that failed), and is empty otherwise.
+struct GroupReply {
+    Shareable reply;
+    std::vector<Shareable> results;
+};
+
+/// Life cycle of an executor's group; group_lifecycle.hpp has the table.
+enum class GroupState { idle, launching, initialising, ready, closing, ending, failed };
+[[nodiscard]] RANKEXEC_EXPORT std::string_view to_string(GroupState state) noexcept;
+
+/// What the executor can say about its group: for people and tests.
+struct GroupReport {
+    GroupState state = GroupState::idle;
+    std::string run_id;
+    std::uint32_t incarnation = 0;
+    struct Rank {
+        int rank = 0;
+        std::string host;
+        std::int64_t pid = 0;
+        std::string transport;  ///< "ipc" or "tcp"
+        std::string security;   ///< "plain" or "curve"
+    };
+    std::vector<Rank> ranks;
+    std::uint64_t refused_handshakes = 0;  ///< connections without this run's credentials
+    std::uint64_t dropped_messages = 0;    ///< stale or foreign messages
+};
+
+/// Executes tasks on a group of rank processes.
+///
+/// As a component of an Engine it starts its group on the event start_run, ends it on end_run, and
+/// passes every event that did not come from its own ranks on to them. Without an engine, call
+/// initialise() and finalise().
+///
+/// Every member function may be called from any thread, and from handlers of relayed events, with
+/// one exception: the destructor only from outside such handlers. execute() calls queue and run one
+/// at a time, in order of submission.
+class RANKEXEC_EXPORT MultiProcessExecutor : public Executor {
+public:
+    /// Throws ConfigurationError: rank_count, component_id_missing, component_id_duplicate,
+    /// executor_id_unknown, launcher_unknown, worker_missing, option. Starts nothing.
+    explicit MultiProcessExecutor(MultiProcessOptions options);
+    ~MultiProcessExecutor() override;  ///< finalises
+
+    /// Launches the group and waits until every rank is ready. On failure (launch_error,
+    /// initialisation_error, task_aborted) the group has been ended. A second call while a group is up
+    /// is not_ready's opposite and fails with bad_request_data; after finalise() it starts the next incarnation.
+    tl::expected<void, Failure> initialise(Context& context, const Signal& abort = {});
+
+    /// Ends the group: close, graceful, forced; returns when everything is gone or has been reported
+    /// as surviving in the log. Once per group; further calls wait for the first. From a handler of a
+    /// relayed event it only starts the end and returns.
+    void finalise();
+
+    void handle_event(const std::string& type, Context& context) override;
+
+    Shareable execute(const std::string& task, const Shareable& input, Context& context,
+                      const Signal& abort) override;
+    /// As execute(), with a deadline or the results of all ranks.
+    GroupReply execute(const std::string& task, const Shareable& input, Context& context, const Signal& abort,
+                       const ExecuteOptions& options);
+    /// Queues the task and returns. The future always gets a value, never an exception. `context` is
+    /// shared: changes of the ranks appear in it.
+    std::future<GroupReply> request_execute(std::string task, Shareable input, Context context, Signal abort = {},
+                                            ExecuteOptions options = {});
+
+    [[nodiscard]] GroupReport report() const;
+
+private:
+    class Impl;
+    std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace rankexec

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <tl/expected.hpp>
+
+#include "rankexec/core/executor/group_options.hpp"
+#include "rankexec/core/model/export.hpp"
+#include "rankexec/core/model/failure.hpp"
+#include "rankexec/core/system/event_loop.hpp"
+#include "rankexec/ipc/wire/messages.hpp"
+
+namespace rankexec {
+
+/// One launched group of rank processes, whatever launched it: starts it through a guardian, says
+/// what its ranks do, and ends it so that nothing survives. Knows nothing of tasks.
+///
+/// Lives on one EventLoop: every function is called on the loop's thread (start() may be called
+/// before the loop runs), and so are the callbacks. A callback may call anything but the destructor.
+class RANKEXEC_EXPORT RankGroup {
+public:
+    struct Callbacks {
+        /// The rank's program runs.
+        std::function<void(const wire::RankStarted&)> on_started;
+        /// Bytes that a rank wrote; acknowledge_output() them when they have been dealt with.
+        std::function<void(wire::RankOutput&&)> on_output;
+        /// A rank's program ended, or could not be started (then with exit code 126 or 127 and the
+        /// reason as its stderr tail). Once per rank.
+        std::function<void(const wire::RankExited&)> on_exited;
+        /// The launcher failed, or the guardian died: the group is lost and being ended.
+        std::function<void(const Failure&)> on_lost;
+        /// Everything is gone, but for `surviving_pids`. Once, last.
+        std::function<void(const wire::SupervisionEnded&)> on_ended;
+    };
+
+    /// Starts the guardian and, through it, the group. Fails with launch_error, and then leaves
+    /// nothing behind. Throws ConfigurationError for options that cannot be used.
+    /// `bootstrap`: per rank, what is handed to the rank's program in a descriptor; empty: nothing.
+    static tl::expected<std::unique_ptr<RankGroup>, Failure> start(EventLoop& loop, const GroupOptions& options,
+                                                                   Callbacks callbacks);
+    virtual ~RankGroup() = default;
+
+    /// Ends the group: graceful step now, forced step after `grace`. Again with a shorter grace: sooner.
+    virtual void request_end(std::chrono::milliseconds grace) = 0;
+    /// Sends a signal to the process groups of all ranks.
+    virtual void signal_ranks(int signal) = 0;
+    /// Bytes for the standard input of the ranks that have one; empty: end of file.
+    virtual void write_input(const Bytes& bytes) = 0;
+    /// Allows as many further bytes of that rank's output.
+    virtual void acknowledge_output(int rank, std::size_t bytes) = 0;
+    /// Identifies the group on the wire and in its processes' environment: 32 hexadecimal digits.
+    [[nodiscard]] virtual const std::string& run_id() const = 0;
+};
+
+}  // namespace rankexec

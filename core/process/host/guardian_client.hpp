@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <tl/expected.hpp>
+
+#include "rankexec/core/model/failure.hpp"
+#include "rankexec/core/system/event_loop.hpp"
+#include "rankexec/ipc/wire/messages.hpp"
+
+namespace rankexec {
+
+/// The host's end of a guardian: starts it, talks to it over a private socket, and knows when it is
+/// gone. Leaves the host application untouched: no signal handler, no fork of the host's memory, no
+/// wait for any child but the guardian.
+///
+/// Lives on one EventLoop; every function and callback on that loop's thread.
+class GuardianClient {
+public:
+    struct Callbacks {
+        /// RankStarted, RankNotStarted, RankOutput, RankExited, RankOutputEnd, LauncherExited,
+        /// SupervisionEnded.
+        std::function<void(wire::Message&&)> on_message;
+        /// The guardian process ended. Once, last. `expected` is true after SupervisionEnded.
+        std::function<void(bool expected)> on_gone;
+    };
+
+    /// Starts rankexec-guardian and sends it `supervise`. Fails with launch_error (program missing,
+    /// descriptors or processes exhausted), and then leaves nothing behind.
+    static tl::expected<std::unique_ptr<GuardianClient>, Failure> start(EventLoop& loop,
+                                                                        const wire::Supervise& supervise,
+                                                                        Callbacks callbacks);
+    /// Kills the guardian (and by that its ranks) if it is still there, and reaps it.
+    virtual ~GuardianClient() = default;
+
+    /// Sends RankOutputCredit, RankInput, SignalRanks, EndGroup or LauncherStep. Never blocks: what the
+    /// socket does not take is queued. After the guardian is gone: nothing.
+    virtual void send(const wire::Message& message) = 0;
+
+    [[nodiscard]] virtual pid_t pid() const = 0;
+};
+
+/// Absolute path of one of our helper programs ("rankexec-guardian", "rankexec-rank",
+/// "rankexec-worker"): the directory in RANKEXEC_PROGRAM_DIR if set, else beside this library as built
+/// (../bin) or installed (../libexec/rankexec, ../bin). Fails with launch_error, naming every place
+/// that was looked at.
+[[nodiscard]] tl::expected<std::string, Failure> find_program(const std::string& name);
+
+}  // namespace rankexec

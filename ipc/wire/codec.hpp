@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <tl/expected.hpp>
+
+#include "rankexec/core/model/export.hpp"
+#include "rankexec/ipc/wire/limits.hpp"
+#include "rankexec/ipc/wire/messages.hpp"
+
+namespace rankexec::wire {
+
+/// Contiguous bytes with an owner: one frame of a message. Copies share the bytes.
+struct Frame {
+    std::span<const std::byte> bytes;
+    std::shared_ptr<const void> owner;
+};
+
+/// Why bytes are not a message.
+struct DecodeError {
+    enum class Kind {
+        body,      ///< this message is bad: its call fails, the session goes on
+        protocol,  ///< version, type or envelope is unknown or unreadable: the session ends
+    };
+    Kind kind = Kind::body;
+    std::string message;
+};
+
+/// Envelope and body as msgpack, then one frame per tensor, which refers to the tensor's own memory.
+/// `envelope.version` and `envelope.type` are filled in. Fails with the limit that the message
+/// exceeds; nothing larger than a limit is ever allocated.
+[[nodiscard]] RANKEXEC_EXPORT tl::expected<std::vector<Frame>, std::string> encode(Envelope envelope,
+                                                                                  const Message& message,
+                                                                                  const Limits& limits = {});
+
+struct Decoded {
+    Envelope envelope;
+    Message message;
+};
+
+/// The envelope alone: enough to drop a stale or foreign message before its body is read.
+[[nodiscard]] RANKEXEC_EXPORT tl::expected<Envelope, DecodeError> decode_envelope(std::span<const std::byte> frame);
+
+/// Total and bounded: any bytes give a message or an error, within the limits, without undefined
+/// behaviour. Tensors refer to their frames' memory and share its owner.
+[[nodiscard]] RANKEXEC_EXPORT tl::expected<Decoded, DecodeError> decode(std::span<const Frame> frames,
+                                                                       const Limits& limits = {});
+
+/// A message's name in logs: "Execute".
+[[nodiscard]] RANKEXEC_EXPORT std::string_view name_of(const Message& message);
+
+}  // namespace rankexec::wire

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "rankexec/core/component/component_registry.hpp"
+#include "rankexec/core/model/export.hpp"
+
+namespace rankexec::worker {
+
+/// A rank's whole life: connects to the parent that launched this process, builds the components it
+/// asks for from `registry`, executes tasks and handles events until the parent closes the group or
+/// is gone. A user's worker program is this call and the registrations before it:
+///
+///     int main() {
+///         rankexec::ComponentRegistry registry;
+///         registry.add<MyTrainer>("my_trainer");
+///         return rankexec::worker::run(registry);
+///     }
+///
+/// Returns the process's exit code: 0 after an orderly close, 2 when the process was not started by
+/// rankexec (standard error says how to start it), 1 otherwise. Call it on the main thread, once,
+/// before other threads exist.
+[[nodiscard]] RANKEXEC_EXPORT int run(const ComponentRegistry& registry);
+
+}  // namespace rankexec::worker
