@@ -119,6 +119,7 @@ struct FireEvent {
     std::uint64_t event_id = 0;  ///< counts this rank's events of this incarnation, from 1
     std::string type;
     std::uint64_t task_id = 0;   ///< the task whose context the changes are relative to; 0: none
+    std::uint64_t parent_event = 0;  ///< the parent event whose context they are relative to; 0: none
     ContextChanges changes;
     friend bool operator==(const FireEvent&, const FireEvent&) = default;
 };
