@@ -13,18 +13,18 @@ namespace rankexec {
 class RANKEXEC_EXPORT ConfigurationError : public std::invalid_argument {
 public:
     enum class Kind {
-        rank_count,              ///< not an integer in 1..kMaxRanks
+        rank_count,  ///< not an integer in 1..kMaxRanks
         component_id_missing,
         component_id_duplicate,
         component_type_unknown,
-        component_arguments,     ///< the component's factory refused its arguments
-        executor_id_unknown,     ///< executor_id names no component
-        not_an_executor,         ///< executor_id names a component that is no Executor
-        worker_missing,          ///< the worker program does not exist or cannot be executed
+        component_arguments,  ///< the component's factory refused its arguments
+        executor_id_unknown,  ///< executor_id names no component
+        not_an_executor,      ///< executor_id names a component that is no Executor
+        worker_missing,       ///< the worker program does not exist or cannot be executed
         launcher_unknown,
-        option,                  ///< another option has an unusable value
-        job_file,                ///< a job file cannot be read or has an unknown or unusable key
-        plugin,                  ///< a plugin library cannot be loaded or lacks its entry point
+        option,    ///< another option has an unusable value
+        job_file,  ///< a job file cannot be read or has an unknown or unusable key
+        plugin,    ///< a plugin library cannot be loaded or lacks its entry point
     };
 
     ConfigurationError(Kind kind, const std::string& message);

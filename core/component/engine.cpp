@@ -85,18 +85,16 @@ Executor& Engine::executor(std::string_view id) const {
     }
     auto* executor = dynamic_cast<Executor*>(component);
     if (executor == nullptr) {
-        throw ConfigurationError(ConfigurationError::Kind::not_an_executor,
-                                 "component \"" + std::string(id) +
-                                     "\" is no Executor; executor_id must name one that is");
+        throw ConfigurationError(
+            ConfigurationError::Kind::not_an_executor,
+            "component \"" + std::string(id) + "\" is no Executor; executor_id must name one that is");
     }
     return *executor;
 }
 
 Context Engine::new_context() const { return Context(state_->sticky); }
 
-void Engine::fire_event(const std::string& type, Context& context) {
-    deliver_event(type, context, EventOrigin::local);
-}
+void Engine::fire_event(const std::string& type, Context& context) { deliver_event(type, context, EventOrigin::local); }
 
 void Engine::deliver_event(const std::string& type, Context& context, EventOrigin origin, int rank) {
     const ScopedProperty scoped_origin(context, property::kEventOrigin, name_of(origin));

@@ -12,11 +12,11 @@ namespace rankexec {
 
 /// How a group of ranks is launched and ended. Checked by RankGroup's users before anything starts.
 struct GroupOptions {
-    int world_size = 1;                    ///< 1..wire::kMaxRanks
-    std::vector<std::string> program;      ///< argv of the rank's program; argv[0] is searched in PATH
-    std::string launcher = "local";        ///< a name that make_launcher knows
+    int world_size = 1;                ///< 1..wire::kMaxRanks
+    std::vector<std::string> program;  ///< argv of the rank's program; argv[0] is searched in PATH
+    std::string launcher = "local";    ///< a name that make_launcher knows
     std::vector<std::string> launcher_args;
-    std::string command_template;          ///< for launcher "command"
+    std::string command_template;  ///< for launcher "command"
     std::vector<std::string> hosts;
     std::vector<std::string> environment;  ///< NAME=value, added to the inherited environment of every rank
     std::string directory;                 ///< working directory of the ranks; empty: ours
@@ -26,9 +26,10 @@ struct GroupOptions {
     std::string advertise_address;         ///< what remote ranks connect to; empty: routed per host
     std::string log_directory;             ///< rank-N.out and rank-N.err; empty: none
     wire::StdinMode stdin_mode = wire::StdinMode::none;
-    bool forward_output = true;            ///< hand the ranks' output to the parent
+    bool forward_output = true;             ///< hand the ranks' output to the parent
     std::chrono::milliseconds grace{5000};  ///< between the graceful and the forced step of ending
-    std::optional<std::chrono::milliseconds> orphan_grace;  ///< the same once the parent is gone; none: launcher's default
+    std::optional<std::chrono::milliseconds>
+        orphan_grace;  ///< the same once the parent is gone; none: launcher's default
 };
 
 }  // namespace rankexec

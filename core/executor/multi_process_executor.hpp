@@ -25,7 +25,7 @@ struct MultiProcessOptions {
     std::chrono::milliseconds event_timeout{60'000};    ///< for a rank's answer to a parent event
     std::chrono::milliseconds end_run_timeout{10'000};  ///< for the ranks' end_run handlers
     std::chrono::milliseconds abort_grace{2'000};       ///< for the ranks to return from an aborted task
-    std::size_t queue_limit = 64;           ///< tasks that wait; one more is bad_request_data
+    std::size_t queue_limit = 64;                       ///< tasks that wait; one more is bad_request_data
     /// Called on a thread of the executor with every piece of output of a rank; may block, which
     /// pauses that rank's output, nothing else. Not set: output goes to our standard error streams.
     std::function<void(int rank, wire::OutputStream stream, std::string_view bytes)> on_output;
@@ -92,8 +92,7 @@ public:
 
     void handle_event(const std::string& type, Context& context) override;
 
-    Shareable execute(const std::string& task, const Shareable& input, Context& context,
-                      const Signal& abort) override;
+    Shareable execute(const std::string& task, const Shareable& input, Context& context, const Signal& abort) override;
     /// As execute(), with a deadline or the results of all ranks.
     GroupReply execute(const std::string& task, const Shareable& input, Context& context, const Signal& abort,
                        const ExecuteOptions& options);

@@ -30,13 +30,13 @@ struct LaunchRequest {
 
 /// What the guardian shall start and how the group is ended through it.
 struct LaunchPlan {
-    bool direct = false;          ///< the guardian starts the ranks itself; there is no shim and no launcher
-    wire::ProgramSpec program;    ///< the ranks' program (direct), or the launcher command that starts shims
-    wire::EndingStep graceful;    ///< design table: what ends the group gracefully, and by force
+    bool direct = false;        ///< the guardian starts the ranks itself; there is no shim and no launcher
+    wire::ProgramSpec program;  ///< the ranks' program (direct), or the launcher command that starts shims
+    wire::EndingStep graceful;  ///< design table: what ends the group gracefully, and by force
     wire::EndingStep forced;
-    int death_signal = 0;         ///< PDEATHSIG for what the guardian starts
-    int orphan_grace_ms = 300;    ///< default: between the graceful and the forced step once the parent is gone
-    bool may_be_remote = false;   ///< ranks may be placed on other hosts: channels need tcp
+    int death_signal = 0;        ///< PDEATHSIG for what the guardian starts
+    int orphan_grace_ms = 300;   ///< default: between the graceful and the forced step once the parent is gone
+    bool may_be_remote = false;  ///< ranks may be placed on other hosts: channels need tcp
 };
 
 /// One way to start ranks. Stateless: plan() only computes, nothing is started by it; any thread.

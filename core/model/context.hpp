@@ -16,11 +16,11 @@ namespace rankexec {
 
 /// Names of the properties that the library itself sets.
 namespace property {
-inline constexpr std::string_view kRank = "rank";              ///< integer, private, sticky; on ranks only
-inline constexpr std::string_view kWorldSize = "world_size";   ///< integer, private, sticky; on ranks only
-inline constexpr std::string_view kLocalRank = "local_rank";   ///< integer, private, sticky; on ranks only
+inline constexpr std::string_view kRank = "rank";                 ///< integer, private, sticky; on ranks only
+inline constexpr std::string_view kWorldSize = "world_size";      ///< integer, private, sticky; on ranks only
+inline constexpr std::string_view kLocalRank = "local_rank";      ///< integer, private, sticky; on ranks only
 inline constexpr std::string_view kEventOrigin = "event_origin";  ///< text "local", "parent" or "rank"; during an event
-inline constexpr std::string_view kFromRank = "from_rank";     ///< integer; in the parent, during a rank's event
+inline constexpr std::string_view kFromRank = "from_rank";        ///< integer; in the parent, during a rank's event
 }  // namespace property
 
 /// Who may see a property: `public_` ones are meant for peers of the application, `private_` ones stay

@@ -78,9 +78,9 @@ Tensor::Tensor() = default;
 
 Tensor Tensor::copy_bytes(DType dtype, Shape shape, std::span<const std::byte> bytes) {
     check_size(dtype, shape, bytes.size());
-    std::shared_ptr<std::byte> memory(static_cast<std::byte*>(::operator new(std::max<std::size_t>(bytes.size(), 1),
-                                                                             kAlignment)),
-                                      [](std::byte* pointer) { ::operator delete(pointer, kAlignment); });
+    std::shared_ptr<std::byte> memory(
+        static_cast<std::byte*>(::operator new(std::max<std::size_t>(bytes.size(), 1), kAlignment)),
+        [](std::byte* pointer) { ::operator delete(pointer, kAlignment); });
     if (!bytes.empty()) std::memcpy(memory.get(), bytes.data(), bytes.size());
     const std::span<const std::byte> view(memory.get(), bytes.size());
     return adopt(dtype, std::move(shape), view, std::move(memory));
@@ -107,8 +107,7 @@ void Tensor::require(DType dtype, std::size_t alignment) const {
 }
 
 bool operator==(const Tensor& left, const Tensor& right) noexcept {
-    return left.dtype_ == right.dtype_ && left.shape_ == right.shape_ &&
-           std::ranges::equal(left.bytes_, right.bytes_);
+    return left.dtype_ == right.dtype_ && left.shape_ == right.shape_ && std::ranges::equal(left.bytes_, right.bytes_);
 }
 
 }  // namespace rankexec

@@ -36,17 +36,50 @@ enum class DType : std::uint8_t {
 
 template <typename T>
 struct DTypeOf;
-template <> struct DTypeOf<bool> { static constexpr DType value = DType::boolean; };
-template <> struct DTypeOf<std::int8_t> { static constexpr DType value = DType::int8; };
-template <> struct DTypeOf<std::uint8_t> { static constexpr DType value = DType::uint8; };
-template <> struct DTypeOf<std::int16_t> { static constexpr DType value = DType::int16; };
-template <> struct DTypeOf<std::uint16_t> { static constexpr DType value = DType::uint16; };
-template <> struct DTypeOf<std::int32_t> { static constexpr DType value = DType::int32; };
-template <> struct DTypeOf<std::uint32_t> { static constexpr DType value = DType::uint32; };
-template <> struct DTypeOf<std::int64_t> { static constexpr DType value = DType::int64; };
-template <> struct DTypeOf<std::uint64_t> { static constexpr DType value = DType::uint64; };
-template <> struct DTypeOf<float> { static constexpr DType value = DType::float32; };
-template <> struct DTypeOf<double> { static constexpr DType value = DType::float64; };
+template <>
+struct DTypeOf<bool> {
+    static constexpr DType value = DType::boolean;
+};
+template <>
+struct DTypeOf<std::int8_t> {
+    static constexpr DType value = DType::int8;
+};
+template <>
+struct DTypeOf<std::uint8_t> {
+    static constexpr DType value = DType::uint8;
+};
+template <>
+struct DTypeOf<std::int16_t> {
+    static constexpr DType value = DType::int16;
+};
+template <>
+struct DTypeOf<std::uint16_t> {
+    static constexpr DType value = DType::uint16;
+};
+template <>
+struct DTypeOf<std::int32_t> {
+    static constexpr DType value = DType::int32;
+};
+template <>
+struct DTypeOf<std::uint32_t> {
+    static constexpr DType value = DType::uint32;
+};
+template <>
+struct DTypeOf<std::int64_t> {
+    static constexpr DType value = DType::int64;
+};
+template <>
+struct DTypeOf<std::uint64_t> {
+    static constexpr DType value = DType::uint64;
+};
+template <>
+struct DTypeOf<float> {
+    static constexpr DType value = DType::float32;
+};
+template <>
+struct DTypeOf<double> {
+    static constexpr DType value = DType::float64;
+};
 
 using Shape = std::vector<std::int64_t>;
 
@@ -76,8 +109,7 @@ public:
     /// Adopts memory without copying: `owner` keeps `bytes` alive and is released with the last copy
     /// of the tensor; nobody may write to the bytes from now on. `bytes` must be aligned for `dtype`
     /// where `elements()` is to be used. Throws std::invalid_argument on a size mismatch.
-    static Tensor adopt(DType dtype, Shape shape, std::span<const std::byte> bytes,
-                        std::shared_ptr<const void> owner);
+    static Tensor adopt(DType dtype, Shape shape, std::span<const std::byte> bytes, std::shared_ptr<const void> owner);
 
     [[nodiscard]] DType dtype() const noexcept { return dtype_; }
     [[nodiscard]] const Shape& shape() const noexcept { return shape_; }

@@ -51,9 +51,7 @@ void append_json(std::string& out, const Value& value) {
             break;
         }
         case Value::Kind::text: append_json_text(out, *value.if_text()); break;
-        case Value::Kind::bytes:
-            out += "{\"bytes\":" + std::to_string(value.if_bytes()->size()) + "}";
-            break;
+        case Value::Kind::bytes: out += "{\"bytes\":" + std::to_string(value.if_bytes()->size()) + "}"; break;
         case Value::Kind::array: {
             out += '[';
             bool first = true;
@@ -115,8 +113,8 @@ Value& Value::operator[](std::string_view key) {
     if (is_null()) data_ = Map{};
     auto* map = if_map();
     if (map == nullptr) {
-        throw std::logic_error("Value: member \"" + std::string(key) + "\" of a " +
-                               std::string(to_string(kind())) + "; only maps have members");
+        throw std::logic_error("Value: member \"" + std::string(key) + "\" of a " + std::string(to_string(kind())) +
+                               "; only maps have members");
     }
     const auto found = map->find(key);
     if (found != map->end()) return found->second;

@@ -51,9 +51,7 @@ public:
     /// Pointer to the content when it is of that kind, otherwise nullptr. Valid until the value is
     /// assigned or destroyed.
     [[nodiscard]] const bool* if_boolean() const noexcept { return std::get_if<bool>(&data_); }
-    [[nodiscard]] const std::int64_t* if_integer() const noexcept {
-        return std::get_if<std::int64_t>(&data_);
-    }
+    [[nodiscard]] const std::int64_t* if_integer() const noexcept { return std::get_if<std::int64_t>(&data_); }
     [[nodiscard]] const double* if_real() const noexcept { return std::get_if<double>(&data_); }
     [[nodiscard]] const std::string* if_text() const noexcept { return std::get_if<std::string>(&data_); }
     [[nodiscard]] const Bytes* if_bytes() const noexcept { return std::get_if<Bytes>(&data_); }

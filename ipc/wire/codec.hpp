@@ -35,8 +35,8 @@ struct DecodeError {
 /// `envelope.version` and `envelope.type` are filled in. Fails with the limit that the message
 /// exceeds; nothing larger than a limit is ever allocated.
 [[nodiscard]] RANKEXEC_EXPORT tl::expected<std::vector<Frame>, std::string> encode(Envelope envelope,
-                                                                                  const Message& message,
-                                                                                  const Limits& limits = {});
+                                                                                   const Message& message,
+                                                                                   const Limits& limits = {});
 
 struct Decoded {
     Envelope envelope;
@@ -49,7 +49,7 @@ struct Decoded {
 /// Total and bounded: any bytes give a message or an error, within the limits, without undefined
 /// behaviour. Tensors refer to their frames' memory and share its owner.
 [[nodiscard]] RANKEXEC_EXPORT tl::expected<Decoded, DecodeError> decode(std::span<const Frame> frames,
-                                                                       const Limits& limits = {});
+                                                                        const Limits& limits = {});
 
 /// A message's name in logs: "Execute".
 [[nodiscard]] RANKEXEC_EXPORT std::string_view name_of(const Message& message);

@@ -9,13 +9,13 @@ namespace rankexec::wire {
 /// What a decoder accepts at most. A message beyond a limit is refused before memory is allocated
 /// for it. PROTOCOL.md, section "Limits", is normative.
 struct Limits {
-    std::size_t body_bytes = std::size_t{64} << 20U;     ///< one msgpack body
-    std::size_t message_bytes = std::size_t{4} << 30U;   ///< all frames of one message, tensors included
-    std::size_t frames = 1026;                           ///< envelope, body, tensors
-    std::size_t depth = 64;                              ///< nesting of a value tree
-    std::size_t nodes = 4'000'000;                       ///< values in one body
-    std::size_t text_bytes = std::size_t{16} << 20U;     ///< one string or byte string
-    std::size_t dimensions = 32;                         ///< of one tensor's shape
+    std::size_t body_bytes = std::size_t{64} << 20U;    ///< one msgpack body
+    std::size_t message_bytes = std::size_t{4} << 30U;  ///< all frames of one message, tensors included
+    std::size_t frames = 1026;                          ///< envelope, body, tensors
+    std::size_t depth = 64;                             ///< nesting of a value tree
+    std::size_t nodes = 4'000'000;                      ///< values in one body
+    std::size_t text_bytes = std::size_t{16} << 20U;    ///< one string or byte string
+    std::size_t dimensions = 32;                        ///< of one tensor's shape
 };
 
 inline constexpr std::uint16_t kVersion = 0;       ///< 0 until the fast data plane has landed

@@ -60,7 +60,7 @@ struct Initialised {
 struct Execute {
     std::uint64_t task_id = 0;  ///< unique within the executor, from 1, increasing
     std::string task;
-    bool want_data = false;     ///< whether the result shall carry data
+    bool want_data = false;  ///< whether the result shall carry data
     PropertyMap context;
     Shareable input;
     friend bool operator==(const Execute&, const Execute&) = default;
@@ -93,7 +93,7 @@ struct Attach {
 struct ParentEvent {
     std::uint64_t event_id = 0;  ///< counts the parent's events of this incarnation, from 1
     std::string type;
-    bool want_changes = false;   ///< whether EventDone shall carry changes (asked of one rank)
+    bool want_changes = false;  ///< whether EventDone shall carry changes (asked of one rank)
     PropertyMap context;
     friend bool operator==(const ParentEvent&, const ParentEvent&) = default;
 };
@@ -118,7 +118,7 @@ struct AbortTask {
 struct FireEvent {
     std::uint64_t event_id = 0;  ///< counts this rank's events of this incarnation, from 1
     std::string type;
-    std::uint64_t task_id = 0;   ///< the task whose context the changes are relative to; 0: none
+    std::uint64_t task_id = 0;       ///< the task whose context the changes are relative to; 0: none
     std::uint64_t parent_event = 0;  ///< the parent event whose context they are relative to; 0: none
     ContextChanges changes;
     friend bool operator==(const FireEvent&, const FireEvent&) = default;
@@ -245,8 +245,8 @@ struct RankSpec {
 
 /// A way to end a group through its launcher.
 struct EndingStep {
-    std::int32_t signal = 0;             ///< for the launcher process (or local ranks); 0: none
-    std::vector<std::string> command;    ///< run in addition, "{step}" replaced; empty: none
+    std::int32_t signal = 0;           ///< for the launcher process (or local ranks); 0: none
+    std::vector<std::string> command;  ///< run in addition, "{step}" replaced; empty: none
     friend bool operator==(const EndingStep&, const EndingStep&) = default;
 };
 
@@ -255,14 +255,14 @@ enum class StdinMode : std::uint8_t { rank_zero = 0, none = 1, all = 2 };
 /// Parent to guardian, once, first: what to start and how to end it.
 struct Supervise {
     std::string run_id;
-    ProgramSpec program;             ///< the ranks' program, or the launcher command when `ranks` is empty
-    std::vector<RankSpec> ranks;     ///< local launcher: one per rank
+    ProgramSpec program;          ///< the ranks' program, or the launcher command when `ranks` is empty
+    std::vector<RankSpec> ranks;  ///< local launcher: one per rank
     EndingStep graceful;
     EndingStep forced;
-    std::int32_t death_signal = 0;   ///< PDEATHSIG of what the guardian starts
+    std::int32_t death_signal = 0;  ///< PDEATHSIG of what the guardian starts
     std::uint32_t orphan_grace_ms = 300;
-    std::string run_directory;       ///< removed at the very end; empty: none
-    std::string log_directory;       ///< rank-N.out and rank-N.err are written there; empty: none
+    std::string run_directory;  ///< removed at the very end; empty: none
+    std::string log_directory;  ///< rank-N.out and rank-N.err are written there; empty: none
     StdinMode stdin_mode = StdinMode::none;
     bool forward_output = true;
     std::uint64_t output_credit = 256 * 1024;  ///< per rank, to begin with

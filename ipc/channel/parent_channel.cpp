@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rankexec/ipc/channel/parent_channel.hpp"
+
+#include <utility>
+
+#include "rankexec/core/system/log.hpp"
+#include "rankexec/ipc/channel/channel_rules.hpp"
+
+namespace rankexec {
+
+ParentChannel::ParentChannel(TransportServer& transport, ChannelKind kind, int world_size, Callbacks callbacks)
+    : transport_(transport),
+      kind_(kind),
+      callbacks_(std::move(callbacks)),
+      peers_(static_cast<std::size_t>(world_size)) {
+    transport_.on_message(kind_, [this](const PeerConnection& from, std::vector<wire::Frame>&& frames) {
+        receive(from, std::move(frames));
+    });
+}
+
+tl::expected<void, std::string> ParentChannel::send(int rank, const wire::Message& message) {
+    auto& peer = peers_.at(static_cast<std::size_t>(rank));
+    wire::Envelope envelope;
+    envelope.run_id = transport_.bootstrap().run_id;
+    envelope.incarnation = transport_.bootstrap().incarnation;
+    envelope.rank = rank;
+    envelope.sequence = peer.sent + 1;
+    auto frames = wire::encode(std::move(envelope), message);
+    if (!frames) return tl::unexpected(frames.error());
+    if (!peer.connection.route.empty() && transport_.send(kind_, peer.connection.route, *frames)) ++peer.sent;
+    return {};
+}
+
+bool ParentChannel::connected(int rank) const {
+    return !peers_.at(static_cast<std::size_t>(rank)).connection.route.empty();
+}
+
+const PeerConnection& ParentChannel::connection(int rank) const {
+    return peers_.at(static_cast<std::size_t>(rank)).connection;
+}
+
+void ParentChannel::receive(const PeerConnection& from, std::vector<wire::Frame>&& frames) {
+    const auto rank = from.rank;
+    auto& peer = peers_.at(static_cast<std::size_t>(rank));
+    const auto envelope = wire::decode_envelope(frames.front().bytes);
+    if (!envelope) {
+        callbacks_.on_violation(rank, envelope.error().message);
+        return;
+    }
+    const bool ours = envelope->run_id == transport_.bootstrap().run_id &&
+                      envelope->incarnation == transport_.bootstrap().incarnation && envelope->rank == rank;
+    const bool first = peer.connection.route.empty();
+    const bool known = first || from.route == peer.connection.route;
+    if (!ours || envelope->sequence <= peer.received || (!known && envelope->sequence != peer.received + 1)) {
+        ++dropped_;
+        log::warning("channel " + std::string(to_string(kind_)) + ": dropped a stale or foreign message from rank " +
+                     std::to_string(rank));
+        return;
+    }
+    if (envelope->sequence != peer.received + 1) {
+        callbacks_.on_violation(rank, "messages were lost on the " + std::string(to_string(kind_)) + " channel");
+        return;
+    }
+    peer.received = envelope->sequence;
+    peer.connection = from;
+    auto decoded = wire::decode(frames);
+    if (!decoded) {
+        auto& callback =
+            decoded.error().kind == wire::DecodeError::Kind::body ? callbacks_.on_bad_body : callbacks_.on_violation;
+        callback(rank, decoded.error().message);
+        return;
+    }
+    if (!allowed_on(kind_, Direction::to_parent, decoded->message)) {
+        callbacks_.on_violation(rank, std::string(wire::name_of(decoded->message)) + " is no message for the " +
+                                          std::string(to_string(kind_)) + " channel");
+        return;
+    }
+    callbacks_.on_message(rank, std::move(decoded->message));
+}
+
+}  // namespace rankexec

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "rankexec/core/model/export.hpp"
+#include "rankexec/ipc/transport/transport_server.hpp"
+#include "rankexec/ipc/wire/messages.hpp"
+
+namespace rankexec {
+
+/// The parent's end of one channel: typed messages to and from each rank, in order, with everything
+/// stale, foreign or doubled dropped and counted. Lives on the transport's loop.
+///
+/// A rank is reachable once its first message has come. The connection that brought it is the
+/// rank's: another one with the same credentials is only taken over when it continues the message
+/// numbers exactly (a reconnected network), so a second hello for a live rank is refused.
+class RANKEXEC_EXPORT ParentChannel {
+public:
+    struct Callbacks {
+        std::function<void(int rank, wire::Message&&)> on_message;
+        /// A message whose body cannot be understood: the call it belongs to has failed.
+        std::function<void(int rank, const std::string& why)> on_bad_body;
+        /// The rank does not follow the protocol: its session is over.
+        std::function<void(int rank, const std::string& why)> on_violation;
+    };
+
+    ParentChannel(TransportServer& transport, ChannelKind kind, int world_size, Callbacks callbacks);
+
+    /// Fails with the limit that the message exceeds. A rank that is not connected loses it: whoever
+    /// waits for its answer learns of its end from its supervisor.
+    tl::expected<void, std::string> send(int rank, const wire::Message& message);
+
+    [[nodiscard]] bool connected(int rank) const;
+    [[nodiscard]] const PeerConnection& connection(int rank) const;
+    [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_; }
+
+private:
+    struct Peer {
+        PeerConnection connection;
+        std::uint64_t received = 0;  ///< number of the last message
+        std::uint64_t sent = 0;
+    };
+    void receive(const PeerConnection& from, std::vector<wire::Frame>&& frames);
+
+    TransportServer& transport_;
+    ChannelKind kind_;
+    Callbacks callbacks_;
+    std::vector<Peer> peers_;
+    std::uint64_t dropped_ = 0;
+};
+
+}  // namespace rankexec

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rankexec/ipc/channel/peer_channels.hpp"
+
+#include <utility>
+
+#include "rankexec/core/system/log.hpp"
+#include "rankexec/ipc/channel/channel_rules.hpp"
+
+namespace rankexec {
+
+PeerChannels::PeerChannels(const Bootstrap& bootstrap, int rank, Callbacks callbacks)
+    : run_id_(bootstrap.run_id), incarnation_(bootstrap.incarnation), rank_(rank), callbacks_(std::move(callbacks)) {}
+
+tl::expected<std::unique_ptr<PeerChannels>, std::string> PeerChannels::connect(EventLoop& loop,
+                                                                               const Bootstrap& bootstrap,
+                                                                               PeerRole role, int rank,
+                                                                               const std::vector<ChannelKind>& channels,
+                                                                               Callbacks callbacks) {
+    std::unique_ptr<PeerChannels> made(new PeerChannels(bootstrap, rank, std::move(callbacks)));
+    auto* self = made.get();
+    TransportClient::Callbacks transport_callbacks;
+    transport_callbacks.on_message = [self](ChannelKind kind, std::vector<wire::Frame>&& frames) {
+        self->receive(kind, std::move(frames));
+    };
+    transport_callbacks.on_connected = [self](ChannelKind kind) {
+        if (self->callbacks_.on_connected) self->callbacks_.on_connected(kind);
+    };
+    transport_callbacks.on_disconnected = [self](ChannelKind kind) {
+        if (self->callbacks_.on_disconnected) self->callbacks_.on_disconnected(kind);
+    };
+    transport_callbacks.on_refused = [self](ChannelKind, const std::string& why) { self->callbacks_.on_broken(why); };
+    auto transport = TransportClient::connect(loop, bootstrap, role, rank, channels, std::move(transport_callbacks));
+    if (!transport) return tl::unexpected(transport.error());
+    made->transport_ = std::move(*transport);
+    return made;
+}
+
+tl::expected<void, std::string> PeerChannels::send(ChannelKind kind, const wire::Message& message) {
+    auto& sent = sent_.at(static_cast<std::size_t>(kind));
+    wire::Envelope envelope;
+    envelope.run_id = run_id_;
+    envelope.incarnation = incarnation_;
+    envelope.rank = rank_;
+    envelope.sequence = sent + 1;
+    auto frames = wire::encode(std::move(envelope), message);
+    if (!frames) return tl::unexpected(frames.error());
+    ++sent;
+    transport_->send(kind, *frames);
+    return {};
+}
+
+void PeerChannels::close(std::chrono::milliseconds linger) { transport_->close(linger); }
+
+void PeerChannels::receive(ChannelKind kind, std::vector<wire::Frame>&& frames) {
+    auto& received = received_.at(static_cast<std::size_t>(kind));
+    const auto envelope = wire::decode_envelope(frames.front().bytes);
+    if (!envelope) {
+        callbacks_.on_broken(envelope.error().message);
+        return;
+    }
+    if (envelope->run_id != run_id_ || envelope->incarnation != incarnation_ || envelope->rank != rank_ ||
+        envelope->sequence <= received) {
+        log::warning("channel " + std::string(to_string(kind)) + ": dropped a stale or foreign message");
+        return;
+    }
+    if (envelope->sequence != received + 1) {
+        callbacks_.on_broken("messages were lost on the " + std::string(to_string(kind)) + " channel");
+        return;
+    }
+    received = envelope->sequence;
+    auto decoded = wire::decode(frames);
+    if (!decoded) {
+        if (decoded.error().kind == wire::DecodeError::Kind::body && callbacks_.on_bad_body) {
+            callbacks_.on_bad_body(kind, envelope->type, decoded.error().message);
+        } else {
+            callbacks_.on_broken(decoded.error().message);
+        }
+        return;
+    }
+    if (!allowed_on(kind, Direction::to_peer, decoded->message)) {
+        callbacks_.on_broken(std::string(wire::name_of(decoded->message)) + " is no message for the " +
+                             std::string(to_string(kind)) + " channel");
+        return;
+    }
+    callbacks_.on_message(kind, std::move(decoded->message));
+}
+
+}  // namespace rankexec

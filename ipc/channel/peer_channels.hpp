@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <tl/expected.hpp>
+
+#include "rankexec/core/model/export.hpp"
+#include "rankexec/ipc/transport/transport_client.hpp"
+#include "rankexec/ipc/wire/messages.hpp"
+
+namespace rankexec {
+
+/// A rank's or a shim's ends of its channels: typed messages to and from the parent, in order.
+/// Lives on one EventLoop.
+class RANKEXEC_EXPORT PeerChannels {
+public:
+    struct Callbacks {
+        std::function<void(ChannelKind, wire::Message&&)> on_message;
+        /// A message whose body cannot be understood, by its type's number.
+        std::function<void(ChannelKind, std::uint16_t type, const std::string& why)> on_bad_body;
+        /// The session cannot go on: the parent does not follow the protocol, or refused us.
+        std::function<void(const std::string& why)> on_broken;
+        std::function<void(ChannelKind)> on_connected;
+        std::function<void(ChannelKind)> on_disconnected;
+    };
+
+    static tl::expected<std::unique_ptr<PeerChannels>, std::string> connect(EventLoop& loop, const Bootstrap& bootstrap,
+                                                                            PeerRole role, int rank,
+                                                                            const std::vector<ChannelKind>& channels,
+                                                                            Callbacks callbacks);
+
+    /// Fails with the limit that the message exceeds.
+    tl::expected<void, std::string> send(ChannelKind kind, const wire::Message& message);
+
+    /// Hands over what is queued, at most for this long, and closes.
+    void close(std::chrono::milliseconds linger);
+
+private:
+    PeerChannels(const Bootstrap& bootstrap, int rank, Callbacks callbacks);
+    void receive(ChannelKind kind, std::vector<wire::Frame>&& frames);
+
+    std::string run_id_;
+    std::uint32_t incarnation_;
+    int rank_;
+    Callbacks callbacks_;
+    std::array<std::uint64_t, 4> sent_{};
+    std::array<std::uint64_t, 4> received_{};
+    std::unique_ptr<TransportClient> transport_;
+};
+
+}  // namespace rankexec

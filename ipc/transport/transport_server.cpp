@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rankexec/ipc/transport/transport_server.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "rankexec/core/system/descriptors.hpp"
+#include "rankexec/core/system/log.hpp"
+#include "rankexec/ipc/transport/authenticator.hpp"
+#include "rankexec/ipc/transport/zmq_socket.hpp"
+
+namespace rankexec {
+namespace {
+
+constexpr std::array kKinds{ChannelKind::execution, ChannelKind::handler, ChannelKind::relay, ChannelKind::supervision};
+
+/// sockaddr_un holds 107 characters; what follows the directory needs the rest.
+constexpr std::size_t kLongestDirectory = 80;
+
+/// ZeroMQ aborts the process when it cannot create a descriptor: per context some eight, per socket
+/// and listener one or two, per connection one.
+constexpr std::size_t kDescriptorsNeeded = 48;
+
+Failure launch_failure(std::string message) {
+    Failure failure;
+    failure.code = ReturnCode::launch_error;
+    failure.message = std::move(message);
+    return failure;
+}
+
+/// A fresh directory that only this user may enter, made under a name nobody can guess in advance.
+tl::expected<std::string, Failure> make_run_directory() {
+    std::vector<std::string> parents;
+    if (const char* runtime = std::getenv("XDG_RUNTIME_DIR"); runtime != nullptr && *runtime == '/') {
+        parents.emplace_back(runtime);
+    }
+    if (const char* temporary = std::getenv("TMPDIR"); temporary != nullptr && *temporary == '/') {
+        parents.emplace_back(temporary);
+    }
+    parents.emplace_back("/tmp");
+    std::string tried;
+    for (const auto& parent : parents) {
+        std::string path = parent + "/rx-XXXXXX";
+        if (path.size() > kLongestDirectory) {
+            tried += " " + parent + " (too long a path for a socket)";
+            continue;
+        }
+        if (::mkdtemp(path.data()) != nullptr) return path;
+        tried += " " + parent + " (" + std::strerror(errno) + ")";
+    }
+    return tl::unexpected(launch_failure("no run directory could be made; tried" + tried +
+                                         "; set TMPDIR to a writable directory with a short path"));
+}
+
+class ZmqTransportServer final : public TransportServer {
+public:
+    ZmqTransportServer(EventLoop& loop, const Options& options, std::string directory)
+        : options_(options),
+          bootstrap_{random_run_id(),
+                     options.incarnation,
+                     options.world_size,
+                     -1,
+                     Secret::random(),
+                     {},
+                     host_identity(),
+                     std::move(directory),
+                     {},
+                     {}},
+          authenticator_(loop, context_, bootstrap_.secret, options.world_size, options.tcp) {
+        const auto server_keys = curve_keys_from(Secret::random());
+        bootstrap_.server_key = server_keys.public_key;
+        for (const auto kind : kKinds) bind(loop, kind, server_keys);
+        if (options.tcp) {
+            bootstrap_.addresses = options.advertise_address.empty()
+                                       ? interface_addresses()
+                                       : std::vector<std::string>{options.advertise_address};
+        }
+    }
+
+    ~ZmqTransportServer() override {
+        for (auto& watch : watches_) watch.reset();
+        for (auto& socket : sockets_) socket.close();
+        std::error_code ignored;
+        std::filesystem::remove_all(bootstrap_.run_directory, ignored);
+    }
+
+    void on_message(ChannelKind kind, OnMessage callback) override {
+        callbacks_[static_cast<std::size_t>(kind)] = std::move(callback);
+    }
+
+    bool send(ChannelKind kind, const std::string& route, const std::vector<wire::Frame>& frames) override {
+        auto& socket = sockets_[static_cast<std::size_t>(kind)];
+        try {
+            if (!socket.send(zmq::message_t(route.data(), route.size()),
+                             zmq::send_flags::sndmore | zmq::send_flags::dontwait)) {
+                return false;
+            }
+            return send_frames(socket, frames);
+        } catch (const zmq::error_t& error) {
+            // ROUTER_MANDATORY: the peer is gone. Its exit is reported by its supervisor.
+            log::debug("channel " + std::string(to_string(kind)) + ": " + error.what());
+            return false;
+        }
+    }
+
+    [[nodiscard]] const Bootstrap& bootstrap() const override { return bootstrap_; }
+    [[nodiscard]] std::uint64_t refused_handshakes() const override { return authenticator_.refused(); }
+
+private:
+    void bind(EventLoop& loop, ChannelKind kind, const PeerCredentials::KeyPair& server_keys) {
+        const auto index = static_cast<std::size_t>(kind);
+        auto& socket = sockets_[index];
+        socket = zmq::socket_t(context_, zmq::socket_type::router);
+        set_common_options(socket, options_.limits.message_bytes);
+        socket.set(zmq::sockopt::router_mandatory, true);
+        socket.set(zmq::sockopt::zap_domain, std::string(kind == ChannelKind::supervision ? "shim" : "rank"));
+        socket.set(zmq::sockopt::heartbeat_ivl, 1000);
+        socket.set(zmq::sockopt::heartbeat_timeout, 4000);
+        const int uid = static_cast<int>(::getuid());
+        zmq_setsockopt(socket.handle(), ZMQ_IPC_FILTER_UID, &uid, sizeof uid);
+        // Options count for the binds that follow: PLAIN for ipc, then CURVE for tcp.
+        socket.set(zmq::sockopt::plain_server, true);
+        socket.bind(bootstrap_.ipc_endpoint(kind));
+        if (options_.tcp) {
+            socket.set(zmq::sockopt::curve_server, true);
+            zmq_setsockopt(socket.handle(), ZMQ_CURVE_SECRETKEY, server_keys.secret_key.data(),
+                           server_keys.secret_key.size());
+            const auto address = options_.advertise_address.empty() ? "0.0.0.0" : options_.advertise_address;
+            socket.bind("tcp://" + address + ":*");
+            const auto endpoint = socket.get(zmq::sockopt::last_endpoint);
+            bootstrap_.ports.push_back(std::stoi(endpoint.substr(endpoint.rfind(':') + 1)));
+        }
+        watches_[index] = std::make_unique<SocketWatch>(
+            loop, socket, [this, index](std::vector<zmq::message_t>&& parts) { receive(index, std::move(parts)); });
+    }
+
+    void receive(std::size_t index, std::vector<zmq::message_t>&& parts) {
+        if (parts.size() < 2 || parts.size() > options_.limits.frames + 1 || !callbacks_[index]) return;
+        PeerConnection connection;
+        const char* user = zmq_msg_gets(parts[1].handle(), "User-Id");
+        const auto peer = AuthenticatedPeer::from_user_id(user != nullptr ? user : "");
+        if (!peer) return;
+        connection.role = peer->role;
+        connection.rank = peer->rank;
+        connection.curve = peer->curve;
+        connection.tcp = peer->tcp;
+        connection.route = parts[0].to_string();
+        std::vector<wire::Frame> frames;
+        frames.reserve(parts.size() - 1);
+        for (std::size_t part = 1; part < parts.size(); ++part) frames.push_back(to_frame(std::move(parts[part])));
+        callbacks_[index](connection, std::move(frames));
+    }
+
+    Options options_;
+    Bootstrap bootstrap_;
+    zmq::context_t context_;
+    Authenticator authenticator_;
+    std::array<zmq::socket_t, kKinds.size()> sockets_;
+    std::array<std::unique_ptr<SocketWatch>, kKinds.size()> watches_;
+    std::array<OnMessage, kKinds.size()> callbacks_;
+};
+
+}  // namespace
+
+tl::expected<std::unique_ptr<TransportServer>, Failure> TransportServer::start(EventLoop& loop,
+                                                                               const Options& options) {
+    const auto needed = kDescriptorsNeeded + 5 * static_cast<std::size_t>(options.world_size);
+    if (const auto free = available_descriptors(); free < needed) {
+        return tl::unexpected(launch_failure("only " + std::to_string(free) + " file descriptors are left, " +
+                                             std::to_string(needed) + " are needed; raise the limit (ulimit -n)"));
+    }
+    auto directory = make_run_directory();
+    if (!directory) return tl::unexpected(directory.error());
+    const std::string path = *directory;
+    try {
+        return std::make_unique<ZmqTransportServer>(loop, options, path);
+    } catch (const std::exception& error) {
+        std::error_code ignored;
+        std::filesystem::remove_all(path, ignored);
+        return tl::unexpected(
+            launch_failure("channels could not be opened" +
+                           (options.advertise_address.empty() ? std::string() : " on " + options.advertise_address) +
+                           ": " + error.what()));
+    }
+}
+
+}  // namespace rankexec

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rankexec/ipc/transport/zmq_socket.hpp"
+
+#include <sys/epoll.h>
+
+#include <memory>
+#include <utility>
+
+namespace rankexec {
+namespace {
+
+/// Below this a copy is cheaper than the bookkeeping of a shared frame.
+constexpr std::size_t kCopyBytes = 1024;
+
+/// So that one busy peer cannot keep the loop from its timers.
+constexpr int kMessagesPerRound = 64;
+
+/// Longer than any round trip on a working network; a silent connection must not hold a slot.
+constexpr int kHandshakeMilliseconds = 2000;
+
+zmq::message_t to_message(const wire::Frame& frame) {
+    if (frame.bytes.size() < kCopyBytes || frame.owner == nullptr) {
+        return {frame.bytes.data(), frame.bytes.size()};
+    }
+    auto* owner = new std::shared_ptr<const void>(frame.owner);
+    // ZeroMQ takes mutable memory but only reads it.
+    return {const_cast<std::byte*>(frame.bytes.data()), frame.bytes.size(),
+            [](void* /*data*/, void* hint) { delete static_cast<std::shared_ptr<const void>*>(hint); }, owner};
+}
+
+}  // namespace
+
+wire::Frame to_frame(zmq::message_t&& part) {
+    auto owner = std::make_shared<zmq::message_t>(std::move(part));
+    const std::span bytes(static_cast<const std::byte*>(owner->data()), owner->size());
+    return {bytes, std::move(owner)};
+}
+
+bool send_frames(zmq::socket_t& socket, const std::vector<wire::Frame>& frames) {
+    for (std::size_t index = 0; index < frames.size(); ++index) {
+        const auto more = index + 1 < frames.size() ? zmq::send_flags::sndmore : zmq::send_flags::none;
+        if (!socket.send(to_message(frames[index]), more | zmq::send_flags::dontwait)) return false;
+    }
+    return true;
+}
+
+std::vector<zmq::message_t> receive_parts(zmq::socket_t& socket) {
+    std::vector<zmq::message_t> parts;
+    do {
+        zmq::message_t part;
+        if (!socket.recv(part, zmq::recv_flags::dontwait)) return {};
+        parts.push_back(std::move(part));
+    } while (parts.back().more());
+    return parts;
+}
+
+void set_common_options(zmq::socket_t& socket, std::size_t max_message_bytes) {
+    socket.set(zmq::sockopt::linger, 0);
+    socket.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(max_message_bytes));
+    socket.set(zmq::sockopt::handshake_ivl, kHandshakeMilliseconds);
+    // Every message of ours belongs to a call that is bounded elsewhere; a high-water mark would
+    // drop an abort or a close behind a slow peer.
+    socket.set(zmq::sockopt::sndhwm, 0);
+    socket.set(zmq::sockopt::rcvhwm, 0);
+    socket.set(zmq::sockopt::ipv6, false);
+}
+
+SocketWatch::SocketWatch(EventLoop& loop, zmq::socket_t& socket, OnMessage on_message)
+    : loop_(loop), socket_(socket), on_message_(std::move(on_message)), fd_(socket.get(zmq::sockopt::fd)) {
+    loop_.watch(fd_, EPOLLIN, [](std::uint32_t) {});
+    source_ = loop_.add_source([this] { return drain(); });
+}
+
+SocketWatch::~SocketWatch() {
+    loop_.remove_source(source_);
+    loop_.unwatch(fd_);
+}
+
+bool SocketWatch::drain() {
+    for (int count = 0; count < kMessagesPerRound; ++count) {
+        auto parts = receive_parts(socket_);
+        if (parts.empty()) return count > 0;
+        on_message_(std::move(parts));
+    }
+    return true;
+}
+
+}  // namespace rankexec
