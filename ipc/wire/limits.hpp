@@ -18,7 +18,8 @@ struct Limits {
     std::size_t dimensions = 32;                        ///< of one tensor's shape
 };
 
-inline constexpr std::uint16_t kVersion = 0;       ///< 0 until the fast data plane has landed
-inline constexpr std::int64_t kMaxRanks = 65'536;  ///< world size
+inline constexpr std::size_t kEnvelopeBytes = 256;  ///< the first frame of a message
+inline constexpr std::uint16_t kVersion = 0;        ///< 0 until the fast data plane has landed
+inline constexpr std::int64_t kMaxRanks = 65'536;   ///< world size
 
 }  // namespace rankexec::wire

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rankexec/ipc/wire/codec.hpp"
+
+#include <array>
+#include <bit>
+#include <new>
+#include <optional>
+#include <utility>
+
+#include "rankexec/ipc/wire/body.hpp"
+
+namespace rankexec::wire {
+namespace {
+
+// Tensors travel as they lie in memory.
+static_assert(std::endian::native == std::endian::little, "the wire protocol is little-endian");
+
+constexpr auto kMessageTypes = std::variant_size_v<Message>;
+/// An envelope is a handful of small fields; the run id is its only text.
+constexpr Limits kEnvelopeLimits{.body_bytes = kEnvelopeBytes, .nodes = 64, .text_bytes = 64};
+
+using Bodies = std::make_index_sequence<kMessageTypes>;
+
+template <std::size_t Index>
+using MessageAt = std::variant_alternative_t<Index, Message>;
+
+template <std::size_t... Index>
+constexpr std::array<std::string_view, kMessageTypes> names(std::index_sequence<Index...>) {
+    return {Fields<MessageAt<Index>>::kName...};
+}
+constexpr auto kNames = names(Bodies{});
+
+using ReadBody = bool (*)(BodyReader&, Message&);
+
+template <std::size_t... Index>
+constexpr std::array<ReadBody, kMessageTypes> readers(std::index_sequence<Index...>) {
+    return {[](BodyReader& reader, Message& message) { return reader.read(message.emplace<Index>()); }...};
+}
+constexpr auto kReaders = readers(Bodies{});
+
+/// The limit on the whole message that `frames` exceed; nothing when they are within.
+std::optional<std::string> over_limit(std::span<const Frame> frames, const Limits& limits) {
+    if (frames.size() > limits.frames) {
+        return std::to_string(frames.size()) + " frames, over the limit of " + std::to_string(limits.frames);
+    }
+    std::size_t total = 0;
+    for (const auto& frame : frames) {
+        if (frame.bytes.size() > limits.message_bytes - total) {
+            return "larger than the limit of " + std::to_string(limits.message_bytes) + " bytes";
+        }
+        total += frame.bytes.size();
+    }
+    return std::nullopt;
+}
+
+DecodeError protocol_error(std::string message) { return {DecodeError::Kind::protocol, std::move(message)}; }
+
+DecodeError body_error(const Envelope& envelope, const std::string& what) {
+    return {DecodeError::Kind::body, std::string(kNames[envelope.type - 1U]) + ": " + what};
+}
+
+tl::expected<Decoded, DecodeError> decode_body(Envelope envelope, std::span<const Frame> frames, const Limits& limits) {
+    if (auto excess = over_limit(frames, limits)) return tl::unexpected(body_error(envelope, *excess));
+    if (frames.size() < 2) return tl::unexpected(body_error(envelope, "without a body"));
+    const auto body = frames[1].bytes;
+    if (body.size() > limits.body_bytes) {
+        return tl::unexpected(body_error(envelope, "a body of " + std::to_string(body.size()) +
+                                                       " bytes, over the limit of " +
+                                                       std::to_string(limits.body_bytes)));
+    }
+    BodyReader reader(body, frames, limits);
+    Decoded decoded{std::move(envelope), {}};
+    if (!kReaders[decoded.envelope.type - 1U](reader, decoded.message) || !reader.finish()) {
+        return tl::unexpected(body_error(decoded.envelope, reader.error()));
+    }
+    return decoded;
+}
+
+}  // namespace
+
+tl::expected<std::vector<Frame>, std::string> encode(Envelope envelope, const Message& message, const Limits& limits) {
+    envelope.version = kVersion;
+    envelope.type = static_cast<std::uint16_t>(message.index() + 1);
+    const auto refused = [&](const std::string& what) {
+        return tl::unexpected(std::string(name_of(message)) + ": " + what);
+    };
+
+    const auto buffer = std::make_shared<std::vector<std::byte>>();
+    buffer->reserve(512);
+    BodyWriter envelope_writer(*buffer, kEnvelopeLimits);
+    if (!envelope_writer.write(envelope)) return refused("envelope: " + envelope_writer.error());
+    const auto envelope_size = buffer->size();
+    BodyWriter writer(*buffer, limits);
+    if (!std::visit([&](const auto& body) { return writer.write(body); }, message)) return refused(writer.error());
+
+    const std::span<const std::byte> bytes(*buffer);
+    std::vector<Frame> frames;
+    frames.reserve(2 + writer.tensor_frames().size());
+    frames.push_back({bytes.first(envelope_size), buffer});
+    frames.push_back({bytes.subspan(envelope_size), buffer});
+    for (auto& frame : writer.tensor_frames()) frames.push_back(std::move(frame));
+    if (const auto excess = over_limit(frames, limits)) return refused(*excess);
+    return frames;
+}
+
+tl::expected<Envelope, DecodeError> decode_envelope(std::span<const std::byte> frame) {
+    if (frame.size() > kEnvelopeLimits.body_bytes) {
+        return tl::unexpected(protocol_error("an envelope of " + std::to_string(frame.size()) + " bytes"));
+    }
+    // The version comes first and is judged first: what follows it may differ in another version.
+    MsgpackReader version_reader(frame, kEnvelopeLimits);
+    MsgpackReader::Token token;
+    if (!version_reader.next(MsgpackReader::Kind::array, token) ||
+        !version_reader.next(MsgpackReader::Kind::integer, token)) {
+        return tl::unexpected(protocol_error("envelope: " + version_reader.error()));
+    }
+    if (token.integer != kVersion) {
+        return tl::unexpected(protocol_error("protocol version " + std::to_string(token.integer) +
+                                             ", this side speaks " + std::to_string(kVersion) +
+                                             "; install the same rankexec on all hosts"));
+    }
+    Envelope envelope;
+    BodyReader reader(frame, {}, kEnvelopeLimits);
+    if (!reader.read(envelope) || !reader.finish()) {
+        return tl::unexpected(protocol_error("envelope: " + reader.error()));
+    }
+    if (envelope.type == 0 || envelope.type > kMessageTypes) {
+        return tl::unexpected(protocol_error("unknown message type " + std::to_string(envelope.type)));
+    }
+    return envelope;
+}
+
+tl::expected<Decoded, DecodeError> decode(std::span<const Frame> frames, const Limits& limits) {
+    try {
+        if (frames.empty()) return tl::unexpected(protocol_error("a message without frames"));
+        auto envelope = decode_envelope(frames[0].bytes);
+        if (!envelope) return tl::unexpected(std::move(envelope.error()));
+        return decode_body(std::move(*envelope), frames, limits);
+    } catch (const std::bad_alloc&) {
+        return tl::unexpected(DecodeError{DecodeError::Kind::body, "no memory left for the message"});
+    }
+}
+
+std::string_view name_of(const Message& message) { return kNames[message.index()]; }
+
+}  // namespace rankexec::wire
