@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+# How tests are registered. Every ctest case runs under no_leftovers, which fails it when it leaves a
+# process, a file or System V IPC behind; see tests/support/no_leftovers.cpp for its options.
+
+find_package(GTest REQUIRED)
+include(GoogleTest)
+
+# Without the sanitizer that the rest may be built with: it supervises, it is not under test.
+add_executable(no_leftovers ${CMAKE_CURRENT_LIST_DIR}/no_leftovers.cpp)
+rankexec_compile_settings(no_leftovers)
+target_compile_options(no_leftovers PRIVATE -O1 -fno-sanitize=all)
+target_link_options(no_leftovers PRIVATE -static -fno-sanitize=all)
+set_target_properties(no_leftovers PROPERTIES POSITION_INDEPENDENT_CODE OFF RUNTIME_OUTPUT_DIRECTORY
+                                                                           ${PROJECT_BINARY_DIR}/bin)
+
+set(RANKEXEC_TEST_HARNESS ${PROJECT_BINARY_DIR}/bin/no_leftovers --keep ${PROJECT_SOURCE_DIR} --keep
+                          ${PROJECT_BINARY_DIR})
+if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=thread")
+  list(APPEND RANKEXEC_TEST_HARNESS --no-aslr)
+endif()
+
+# What every test gets: where our programs are, and sanitizers that fail loudly.
+set(RANKEXEC_TEST_ENVIRONMENT
+    "RANKEXEC_PROGRAM_DIR=${PROJECT_BINARY_DIR}/bin"
+    "ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:abort_on_error=0:exitcode=66"
+    "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1"
+    "LSAN_OPTIONS=suppressions=${CMAKE_CURRENT_LIST_DIR}/lsan.supp:print_suppressions=0"
+    "TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_LIST_DIR}/tsan.supp:second_deadlock_stack=1:halt_on_error=1:exitcode=66")
+
+# rankexec_gtest(NAME SOURCES file... LINK target... [OPTIONS])
+# One program; a ctest case NAME.Suite.Test per TEST.
+#   LABELS label...    on every case
+#   HARNESS option...  for no_leftovers
+#   LOCK resource...   cases that name the same resource never run at the same time
+#   TIMEOUT seconds    per case, default 120
+#   PARTS 'filter=label,label' ...  instead of one registration of all tests, one per filter (as
+#                      --gtest_filter) with further labels; a test that no filter takes is not run
+#   NEEDS target...    programs that are built first
+function(rankexec_gtest name)
+  cmake_parse_arguments(TEST "" "TIMEOUT" "SOURCES;LINK;LABELS;HARNESS;LOCK;PARTS;NEEDS" ${ARGN})
+  if(NOT TEST_TIMEOUT)
+    set(TEST_TIMEOUT 120)
+  endif()
+  set(target test_${name})
+  rankexec_program(${target} ${TEST_SOURCES} LINK ${TEST_LINK} GTest::gmock GTest::gtest_main)
+  add_dependencies(${target} no_leftovers ${TEST_NEEDS})
+  set_target_properties(${target} PROPERTIES CROSSCOMPILING_EMULATOR "${RANKEXEC_TEST_HARNESS};${TEST_HARNESS};--")
+  if(NOT TEST_PARTS)
+    set(TEST_PARTS "*=")
+  endif()
+  set(number 0)
+  foreach(part IN LISTS TEST_PARTS)
+    string(REGEX MATCH "^([^=]*)=(.*)$" matched "${part}")
+    set(filter "${CMAKE_MATCH_1}")
+    string(REPLACE "," ";" labels "${CMAKE_MATCH_2}")
+    list(APPEND labels ${TEST_LABELS})
+    set(list ${target}_${number})
+    gtest_discover_tests(
+      ${target}
+      TEST_PREFIX "${name}."
+      TEST_FILTER "${filter}"
+      TEST_LIST ${list}
+      DISCOVERY_TIMEOUT 60
+      PROPERTIES TIMEOUT ${TEST_TIMEOUT})
+    # gtest_discover_tests takes no property whose value is a list; ctest reads this file after its own.
+    set(file ${CMAKE_CURRENT_BINARY_DIR}/${list}_properties.cmake)
+    string(CONCAT content "if(${list})\n  set_tests_properties(\${${list}} PROPERTIES "
+                  "LABELS \"${labels}\" RESOURCE_LOCK \"${TEST_LOCK}\" "
+                  "ENVIRONMENT \"${RANKEXEC_TEST_ENVIRONMENT}\")\nendif()\n")
+    file(WRITE ${file} "${content}")
+    set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${file})
+    math(EXPR number "${number} + 1")
+  endforeach()
+endfunction()
+
+# rankexec_unit_tests(AREA LINK target... [OPTIONS of rankexec_gtest]): tests/unit/AREA/*.cpp
+function(rankexec_unit_tests area)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/unit/${area}/*.cpp)
+  if(sources)
+    rankexec_gtest(${area} SOURCES ${sources} ${ARGN} LABELS unit)
+  endif()
+endfunction()
+
+# rankexec_integration_tests(AREA LINK target... [OPTIONS of rankexec_gtest]): tests/integration/AREA/*.cpp
+function(rankexec_integration_tests area)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/integration/${area}/*.cpp)
+  if(sources)
+    rankexec_gtest(${area} SOURCES ${sources} ${ARGN})
+  endif()
+endfunction()
+
+# rankexec_script_test(NAME COMMAND program argument... [LABELS label...] [HARNESS option...]
+#                      [LOCK resource...] [TIMEOUT seconds]): exit code 77 means that it had to be skipped.
+function(rankexec_script_test name)
+  cmake_parse_arguments(TEST "" "TIMEOUT" "COMMAND;LABELS;HARNESS;LOCK" ${ARGN})
+  if(NOT TEST_TIMEOUT)
+    set(TEST_TIMEOUT 120)
+  endif()
+  add_test(NAME ${name} COMMAND ${RANKEXEC_TEST_HARNESS} ${TEST_HARNESS} -- ${TEST_COMMAND})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${TEST_TIMEOUT} SKIP_RETURN_CODE 77 ENVIRONMENT
+                                                                                      "${RANKEXEC_TEST_ENVIRONMENT}")
+  if(TEST_LABELS)
+    set_tests_properties(${name} PROPERTIES LABELS "${TEST_LABELS}")
+  endif()
+  if(TEST_LOCK)
+    set_tests_properties(${name} PROPERTIES RESOURCE_LOCK "${TEST_LOCK}")
+  endif()
+endfunction()
