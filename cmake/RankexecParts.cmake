@@ -37,6 +37,7 @@ function(rankexec_compile_settings target)
                VISIBILITY_INLINES_HIDDEN ON
                POSITION_INDEPENDENT_CODE ON)
   target_include_directories(${target} PRIVATE ${RANKEXEC_INCLUDE_DIR})
+  target_compile_definitions(${target} PRIVATE RANKEXEC_VERSION="${PROJECT_VERSION}")
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic)
   if(PROJECT_IS_TOP_LEVEL)
     target_compile_options(${target} PRIVATE -Werror)

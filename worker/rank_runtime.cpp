@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rankexec/worker/rank_runtime.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+
+#include "rankexec/core/component/configuration_error.hpp"
+#include "rankexec/core/model/event_type.hpp"
+#include "rankexec/core/system/log.hpp"
+
+namespace rankexec::worker {
+namespace {
+
+/// A handler in the parent that takes longer than this has hung; the parent's own deadlines are
+/// shorter and end the group first.
+constexpr std::chrono::minutes kAnswerTimeout{5};
+
+/// For the last messages on the way out.
+constexpr std::chrono::milliseconds kLinger{1000};
+
+/// What the calling thread is working on, so that an event it fires can name the context that its
+/// changes belong to.
+struct Cause {
+    std::uint64_t task_id = 0;
+    std::uint64_t parent_event = 0;
+};
+thread_local Cause current_cause;
+
+class ScopedCause {
+public:
+    explicit ScopedCause(Cause cause) : former_(std::exchange(current_cause, cause)) {}
+    ScopedCause(const ScopedCause&) = delete;
+    ScopedCause& operator=(const ScopedCause&) = delete;
+    ~ScopedCause() { current_cause = former_; }
+
+private:
+    Cause former_;
+};
+
+Failure failure_here(ReturnCode code, std::string message, int rank) {
+    Failure failure;
+    failure.code = code;
+    failure.message = std::move(message);
+    failure.rank = rank;
+    failure.host = host_name();
+    failure.pid = ::getpid();
+    return failure;
+}
+
+}  // namespace
+
+/// Sends every event that arises on this rank to the parent; the last component, so that the rank's
+/// own have set what they want to.
+class RankRuntime::Relay : public Component {
+public:
+    explicit Relay(RankRuntime& runtime) : runtime_(runtime) {}
+    void handle_event(const std::string& type, Context& context) override {
+        if (context.text_or(property::kEventOrigin, "local") != "parent") runtime_.relay(type, context);
+    }
+
+private:
+    RankRuntime& runtime_;
+};
+
+RankRuntime::RankRuntime(const ComponentRegistry& registry, const Bootstrap& bootstrap, RankPlace place)
+    : registry_(registry), bootstrap_(bootstrap), place_(place) {}
+
+RankRuntime::~RankRuntime() = default;
+
+int RankRuntime::run() {
+    PeerChannels::Callbacks callbacks;
+    callbacks.on_message = [this](ChannelKind, wire::Message&& message) { on_message(std::move(message)); };
+    callbacks.on_bad_body = [this](ChannelKind, std::uint16_t type, const std::string& why) { on_bad_body(type, why); };
+    callbacks.on_broken = [this](const std::string& why) { end(why); };
+    auto connected =
+        PeerChannels::connect(loop_, bootstrap_, PeerRole::rank, bootstrap_.rank,
+                              {ChannelKind::execution, ChannelKind::handler, ChannelKind::relay}, std::move(callbacks));
+    if (!connected) {
+        log::error("rank " + std::to_string(bootstrap_.rank) + ": " + connected.error());
+        return 1;
+    }
+    channels_ = std::move(*connected);
+    lane_ = std::make_unique<EventLane>();
+
+    wire::Hello hello;
+    hello.pid = ::getpid();
+    hello.host = host_name();
+    hello.local_rank = place_.local_rank;
+    hello.world_size = bootstrap_.world_size;
+    hello.library_version = RANKEXEC_VERSION;
+    hello.capabilities = {"zeromq"};
+    send(ChannelKind::execution, std::move(hello));
+    send(ChannelKind::handler, wire::Attach{});
+    send(ChannelKind::relay, wire::Attach{});
+    std::thread reactor([this] { loop_.run(); });
+
+    int exit_code = 0;
+    for (bool running = true; running;) {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return !work_.empty(); });
+        auto next = std::move(work_.front());
+        work_.pop_front();
+        lock.unlock();
+        if (const auto* stop = std::get_if<Stop>(&next)) {
+            exit_code = stop->exit_code;
+            running = false;
+        } else if (auto* initialise = std::get_if<wire::Initialise>(&next)) {
+            work(std::move(*initialise));
+        } else {
+            work(std::move(std::get<wire::Execute>(next)));
+        }
+    }
+    lane_->request_stop("the rank is closing");
+    lane_->join();
+    loop_.post([this] { channels_->close(kLinger); });
+    loop_.stop();
+    reactor.join();
+    engine_.reset();
+    return exit_code;
+}
+
+void RankRuntime::end(const std::string& why) {
+    std::map<std::uint64_t, Signal> tasks;
+    {
+        const std::lock_guard lock(mutex_);
+        if (ended_) return;
+        ended_ = true;
+        tasks = tasks_;
+        work_.clear();
+        work_.emplace_back(Stop{1});
+    }
+    changed_.notify_all();
+    log::warning("ending: " + why);
+    for (const auto& [id, signal] : tasks) signal.trigger(why);
+    lane_->request_stop(why);
+}
+
+void RankRuntime::on_message(wire::Message&& message) {
+    if (auto* execute = std::get_if<wire::Execute>(&message)) {
+        std::optional<std::string> aborted;
+        Signal signal;
+        {
+            const std::lock_guard lock(mutex_);
+            last_task_ = std::max(last_task_, execute->task_id);
+            tasks_.emplace(execute->task_id, signal);
+            if (const auto found = aborted_.find(execute->task_id); found != aborted_.end()) aborted = found->second;
+            aborted_.erase(aborted_.begin(), aborted_.upper_bound(execute->task_id));
+        }
+        if (aborted) signal.trigger(*aborted);
+        push(std::move(*execute));
+    } else if (auto* event = std::get_if<wire::ParentEvent>(&message)) {
+        lane_->post([this, event = std::move(*event)] { handle(event); });
+    } else if (auto* handled = std::get_if<wire::EventHandled>(&message)) {
+        std::shared_ptr<PendingAnswer> answer;
+        {
+            const std::lock_guard lock(mutex_);
+            const auto found = answers_.find(handled->event_id);
+            if (found == answers_.end()) return;
+            answer = found->second;
+            answers_.erase(found);
+        }
+        lane_->settle(answer, std::move(handled->changes), std::move(handled->error));
+    } else if (auto* abort = std::get_if<wire::AbortTask>(&message)) {
+        abort_task(abort->task_id, abort->reason);
+    } else if (auto* initialise = std::get_if<wire::Initialise>(&message)) {
+        push(std::move(*initialise));
+    } else if (auto* close = std::get_if<wire::Close>(&message)) {
+        closing_ = true;
+        close_after_ = close->last_event;
+        close_when_handled();
+    }
+}
+
+void RankRuntime::on_bad_body(std::uint16_t type, const std::string& why) {
+    // Without its body there is no call to name, so the parent could only wait for an answer.
+    end("message of type " + std::to_string(type) + " cannot be understood: " + why);
+}
+
+void RankRuntime::abort_task(std::uint64_t task_id, const std::string& reason) {
+    std::optional<Signal> signal;
+    {
+        const std::lock_guard lock(mutex_);
+        if (const auto found = tasks_.find(task_id); found != tasks_.end()) {
+            signal = found->second;
+        } else if (task_id > last_task_) {
+            aborted_.insert_or_assign(task_id, reason);
+        }
+    }
+    if (signal) signal->trigger(reason);
+}
+
+void RankRuntime::close_when_handled() {
+    if (!closing_ || closed_ || handled_events_ < close_after_) return;
+    closed_ = true;
+    std::map<std::uint64_t, Signal> tasks;
+    {
+        const std::lock_guard lock(mutex_);
+        tasks = tasks_;
+    }
+    for (const auto& [id, signal] : tasks) signal.trigger("the group is closing");
+    push(Stop{0});
+}
+
+void RankRuntime::work(wire::Initialise&& message) {
+    wire::Initialised answer;
+    try {
+        if (engine_) throw std::logic_error("a rank can be initialised only once");
+        engine_ = std::make_unique<Engine>();
+        Context context = engine_->new_context();
+        context.set(property::kRank, bootstrap_.rank, Visibility::private_, Lifetime::sticky);
+        context.set(property::kWorldSize, bootstrap_.world_size, Visibility::private_, Lifetime::sticky);
+        context.set(property::kLocalRank, place_.local_rank, Visibility::private_, Lifetime::sticky);
+        build_components(*engine_, registry_, message.components);
+        if (!message.executor_id.empty()) executor_ = &engine_->executor(message.executor_id);
+        engine_->add("rankexec.relay", std::make_unique<Relay>(*this));
+        initialised_ = true;
+    } catch (const std::exception& error) {
+        answer.failure = failure_here(ReturnCode::initialisation_error, error.what(), bootstrap_.rank);
+    } catch (...) {
+        answer.failure = failure_here(ReturnCode::initialisation_error, "unknown exception", bootstrap_.rank);
+    }
+    send(ChannelKind::execution, std::move(answer));
+}
+
+void RankRuntime::work(wire::Execute&& message) {
+    Signal abort;
+    {
+        const std::lock_guard lock(mutex_);
+        abort = tasks_.at(message.task_id);
+    }
+    wire::Result result;
+    result.task_id = message.task_id;
+    if (!initialised_) {
+        result.reply = Shareable::failed(failure_here(ReturnCode::not_ready, "not initialised", bootstrap_.rank));
+    } else {
+        Context context = context_from(message.context);
+        result.reply = execute(message, context, abort);
+        result.changes = context.changes();
+    }
+    if (!message.want_data) {
+        result.reply.headers.clear();
+        result.reply.body = {};
+        result.reply.tensors.clear();
+    }
+    // The task is over for an abort only when its result is on its way.
+    loop_.post([this, result = std::move(result)]() mutable {
+        {
+            const std::lock_guard lock(mutex_);
+            tasks_.erase(result.task_id);
+            result.last_event = last_event_;
+        }
+        const auto sent = channels_->send(ChannelKind::execution, result);
+        if (sent) return;
+        wire::Result failed;
+        failed.task_id = result.task_id;
+        failed.last_event = result.last_event;
+        failed.reply = Shareable::failed(failure_here(ReturnCode::execution_result_error,
+                                                      "the result cannot be sent: " + sent.error(), bootstrap_.rank));
+        (void)channels_->send(ChannelKind::execution, failed);
+    });
+}
+
+Shareable RankRuntime::execute(const wire::Execute& message, Context& context, const Signal& abort) {
+    const ScopedCause cause({message.task_id, 0});
+    if (executor_ == nullptr) {
+        return Shareable::failed(failure_here(ReturnCode::task_unknown,
+                                              "the group has no executor: executor_id is not set", bootstrap_.rank));
+    }
+    if (abort.triggered()) {
+        return Shareable::failed(failure_here(ReturnCode::task_aborted, abort.reason(), bootstrap_.rank));
+    }
+    try {
+        auto reply = executor_->execute(message.task, message.input, context, abort);
+        if (!reply.ok()) {
+            // A failure from user code names its rank like any other.
+            if (!reply.failure) reply.failure = Failure{};
+            reply.failure->code = reply.code;
+            if (reply.failure->message.empty()) {
+                reply.failure->message = "task \"" + message.task + "\": " + std::string(to_string(reply.code));
+            }
+            reply.failure->rank = bootstrap_.rank;
+            reply.failure->host = host_name();
+            reply.failure->pid = ::getpid();
+        }
+        return reply;
+    } catch (const std::exception& error) {
+        return Shareable::failed(failure_here(ReturnCode::execution_exception, error.what(), bootstrap_.rank));
+    } catch (...) {
+        return Shareable::failed(failure_here(ReturnCode::execution_exception, "unknown exception", bootstrap_.rank));
+    }
+}
+
+void RankRuntime::handle(const wire::ParentEvent& message) {
+    wire::EventDone done;
+    done.event_id = message.event_id;
+    if (initialised_) {
+        const ScopedCause cause({0, message.event_id});
+        Context context = context_from(message.context);
+        engine_->deliver_event(message.type, context, EventOrigin::parent);
+        if (message.want_changes) done.changes = context.changes();
+    } else {
+        log::error("event " + message.type + " came before the components were built");
+    }
+    loop_.post([this, done = std::move(done)] {
+        const auto sent = channels_->send(ChannelKind::handler, done);
+        if (!sent) {
+            log::error("event changes cannot be sent: " + sent.error());
+            wire::EventDone bare;
+            bare.event_id = done.event_id;
+            (void)channels_->send(ChannelKind::handler, bare);
+        }
+        ++handled_events_;
+        close_when_handled();
+    });
+}
+
+void RankRuntime::relay(const std::string& type, Context& context) {
+    if (lane_->depth() >= EventLane::kMaxDepth) {
+        throw std::runtime_error("events are nested deeper than " + std::to_string(EventLane::kMaxDepth));
+    }
+    wire::FireEvent message;
+    message.type = type;
+    message.task_id = current_cause.task_id;
+    message.parent_event = current_cause.parent_event;
+    message.changes = context.changes();
+    const auto answer = std::make_shared<PendingAnswer>();
+    {
+        // Number and place in the queue together, so that numbers leave in order.
+        const std::lock_guard lock(mutex_);
+        if (ended_) throw std::runtime_error("the parent is gone");
+        message.event_id = ++last_event_;
+        answers_.emplace(message.event_id, answer);
+        loop_.post([this, message = std::move(message), answer] {
+            if (const auto sent = channels_->send(ChannelKind::relay, message); !sent) {
+                // Numbers have no gaps: an event without a type only takes the number.
+                wire::FireEvent bare;
+                bare.event_id = message.event_id;
+                lane_->settle(answer, {}, sent.error());
+                (void)channels_->send(ChannelKind::relay, bare);
+            }
+        });
+    }
+    lane_->wait(answer, std::chrono::steady_clock::now() + kAnswerTimeout);
+    if (!answer->error.empty()) throw std::runtime_error("event was not handled by the parent: " + answer->error);
+    context.apply(answer->changes);
+}
+
+Context RankRuntime::context_from(const PropertyMap& properties) const {
+    Context context = engine_->new_context();
+    const auto is_own = [](const std::string& name) {
+        return name == property::kRank || name == property::kWorldSize || name == property::kLocalRank;
+    };
+    // The message holds the whole context: what it lacks is gone, sticky or not.
+    for (const auto& [name, former] : context.serialisable()) {
+        if (!is_own(name) && !properties.contains(name)) context.remove(name);
+    }
+    for (const auto& [name, property] : properties) {
+        if (!is_own(name)) context.set(name, property.value, property.visibility, property.lifetime);
+    }
+    context.forget_changes();
+    return context;
+}
+
+void RankRuntime::send(ChannelKind kind, wire::Message message) {
+    loop_.post([this, kind, message = std::move(message)] {
+        if (const auto sent = channels_->send(kind, message); !sent) log::error(sent.error());
+    });
+}
+
+void RankRuntime::push(Work work) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (ended_) return;
+        work_.push_back(std::move(work));
+    }
+    changed_.notify_all();
+}
+
+}  // namespace rankexec::worker

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+
+#include "rankexec/core/component/component_registry.hpp"
+#include "rankexec/core/component/engine.hpp"
+#include "rankexec/core/model/signal.hpp"
+#include "rankexec/core/system/event_loop.hpp"
+#include "rankexec/ipc/channel/event_lane.hpp"
+#include "rankexec/ipc/channel/peer_channels.hpp"
+
+namespace rankexec::worker {
+
+/// Where a rank stands within its host; the rest is in its Bootstrap.
+struct RankPlace {
+    int local_rank = 0;
+};
+
+/// One rank's session with its parent.
+///
+/// Threads: run()'s thread builds the components and executes tasks; the lane's thread handles the
+/// parent's events, so that they reach a busy rank; the reactor thread owns the channels. An abort is
+/// a Signal that the reactor triggers.
+class RankRuntime {
+public:
+    RankRuntime(const ComponentRegistry& registry, const Bootstrap& bootstrap, RankPlace place);
+    ~RankRuntime();
+
+    /// Connects and works until the parent closes the group. Returns the process's exit code.
+    int run();
+
+    /// The parent is gone or does not follow the protocol: running tasks are aborted and run() returns
+    /// once they do. Any thread.
+    void end(const std::string& why);
+
+private:
+    class Relay;
+    struct Stop {
+        int exit_code = 0;
+    };
+    using Work = std::variant<wire::Initialise, wire::Execute, Stop>;
+
+    // On the reactor thread.
+    void on_message(wire::Message&& message);
+    void on_bad_body(std::uint16_t type, const std::string& why);
+    void abort_task(std::uint64_t task_id, const std::string& reason);
+    void close_when_handled();
+
+    // On run()'s thread.
+    void work(wire::Initialise&& message);
+    void work(wire::Execute&& message);
+    [[nodiscard]] Shareable execute(const wire::Execute& message, Context& context, const Signal& abort);
+
+    // On the lane's thread.
+    void handle(const wire::ParentEvent& message);
+
+    // On the thread that fires.
+    void relay(const std::string& type, Context& context);
+
+    [[nodiscard]] Context context_from(const PropertyMap& properties) const;
+    void send(ChannelKind kind, wire::Message message);
+    void push(Work work);
+
+    const ComponentRegistry& registry_;
+    Bootstrap bootstrap_;
+    RankPlace place_;
+
+    EventLoop loop_;
+    std::unique_ptr<PeerChannels> channels_;  ///< reactor thread
+    std::uint64_t close_after_ = 0;           ///< reactor thread: parent event to be handled before the end
+    bool closing_ = false;                    ///< reactor thread
+    bool closed_ = false;                     ///< reactor thread
+    std::uint64_t handled_events_ = 0;        ///< reactor thread: parent events handled so far
+
+    std::mutex mutex_;  ///< guards what follows
+    std::condition_variable changed_;
+    std::deque<Work> work_;
+    std::map<std::uint64_t, Signal> tasks_;         ///< open tasks
+    std::map<std::uint64_t, std::string> aborted_;  ///< aborts that came before their task
+    std::uint64_t last_task_ = 0;                   ///< highest task id seen
+    std::map<std::uint64_t, std::shared_ptr<PendingAnswer>> answers_;
+    std::uint64_t last_event_ = 0;  ///< number of the last event sent to the parent
+    bool ended_ = false;
+
+    std::atomic<bool> initialised_{false};
+    std::unique_ptr<Engine> engine_;
+    Executor* executor_ = nullptr;
+    std::unique_ptr<EventLane> lane_;
+};
+
+}  // namespace rankexec::worker
