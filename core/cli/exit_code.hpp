@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "rankexec/core/component/configuration_error.hpp"
+#include "rankexec/core/model/failure.hpp"
+
+/// Exit codes of the rankexec command; docs/cli.md documents them for users.
+namespace rankexec::cli {
+
+inline constexpr int kExitSuccess = 0;
+inline constexpr int kExitFailure = 1;  ///< failed, and no rank has a code of its own to give
+inline constexpr int kExitUsage = 2;    ///< bad command line or job file; nothing was started
+inline constexpr int kExitTimeout = 124;
+inline constexpr int kExitLauncher = 125;  ///< the launcher or the supervision failed
+inline constexpr int kExitNotExecutable = 126;
+inline constexpr int kExitNotFound = 127;
+
+/// 128 + signal, as a shell reports a process that the signal ended.
+[[nodiscard]] constexpr int exit_code_of_signal(int signal) noexcept { return 128 + signal; }
+
+/// What the command exits with after this failure: the first failing rank's own code where it has
+/// one. Never 0.
+[[nodiscard]] int exit_code_of(const Failure& failure) noexcept;
+
+/// What the command exits with for a mistake that was found before anything started.
+[[nodiscard]] int exit_code_of(const ConfigurationError& error) noexcept;
+
+}  // namespace rankexec::cli
