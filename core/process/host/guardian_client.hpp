@@ -9,6 +9,7 @@
 
 #include <tl/expected.hpp>
 
+#include "rankexec/core/model/export.hpp"
 #include "rankexec/core/model/failure.hpp"
 #include "rankexec/core/system/event_loop.hpp"
 #include "rankexec/ipc/wire/messages.hpp"
@@ -17,16 +18,19 @@ namespace rankexec {
 
 /// The host's end of a guardian: starts it, talks to it over a private socket, and knows when it is
 /// gone. Leaves the host application untouched: no signal handler, no fork of the host's memory, no
-/// wait for any child but the guardian.
+/// wait for any child but the guardian. In a forked child of the host, an inherited GuardianClient
+/// does nothing when it is destroyed.
 ///
 /// Lives on one EventLoop; every function and callback on that loop's thread.
-class GuardianClient {
+class RANKEXEC_EXPORT GuardianClient {
 public:
     struct Callbacks {
-        /// RankStarted, RankNotStarted, RankOutput, RankExited, RankOutputEnd, LauncherExited,
-        /// SupervisionEnded.
+        /// Must not destroy the client. RankStarted, RankNotStarted, RankOutput, RankExited, RankOutputEnd,
+        /// LauncherExited, SupervisionEnded.
         std::function<void(wire::Message&&)> on_message;
-        /// The guardian process ended. Once, last. `expected` is true after SupervisionEnded.
+        /// The guardian process ended. Once, last; may destroy the client. `expected` is true after
+        /// SupervisionEnded. Otherwise the ranks die with the guardian, but the run directory, and what
+        /// ranks put into the background, is left to the caller.
         std::function<void(bool expected)> on_gone;
     };
 
@@ -35,7 +39,8 @@ public:
     static tl::expected<std::unique_ptr<GuardianClient>, Failure> start(EventLoop& loop,
                                                                         const wire::Supervise& supervise,
                                                                         Callbacks callbacks);
-    /// Kills the guardian (and by that its ranks) if it is still there, and reaps it.
+    /// Ends the group by force if it is still there, for which it blocks up to some seconds, then kills
+    /// the guardian (and by that its ranks), and reaps it. on_gone is not called.
     virtual ~GuardianClient() = default;
 
     /// Sends RankOutputCredit, RankInput, SignalRanks, EndGroup or LauncherStep. Never blocks: what the
@@ -49,6 +54,6 @@ public:
 /// "rankexec-worker"): the directory in RANKEXEC_PROGRAM_DIR if set, else beside this library as built
 /// (../bin) or installed (../libexec/rankexec, ../bin). Fails with launch_error, naming every place
 /// that was looked at.
-[[nodiscard]] tl::expected<std::string, Failure> find_program(const std::string& name);
+[[nodiscard]] RANKEXEC_EXPORT tl::expected<std::string, Failure> find_program(const std::string& name);
 
 }  // namespace rankexec

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rankexec/core/process/child_process.hpp"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <cstring>
+#include <system_error>
+
+#include <boost/process/child.hpp>
+#include <boost/process/error.hpp>
+#include <boost/process/extend.hpp>
+
+#include "rankexec/core/system/unique_fd.hpp"
+
+namespace rankexec::process {
+namespace {
+
+constexpr std::string_view kDefaultPath = "/usr/local/bin:/usr/bin:/bin";
+
+std::string text_of(int error) { return std::generic_category().message(error); }
+
+/// What the child found wrong before it could become the program.
+struct SetupError {
+    int error = 0;
+    std::array<char, 24> step{};
+};
+
+/// Turns the forked child into what ChildRequest asks for. Runs between fork and exec: system calls
+/// only, no allocation.
+class ChildSetup {
+public:
+    ChildSetup(const ChildRequest& request, pid_t parent, int error_pipe)
+        : request_(request), parent_(parent), error_pipe_(error_pipe) {}
+
+    void run() const {
+        if (::setpgid(0, 0) != 0) fail("setpgid");
+        watch_parent();
+        reset_signals();
+        if (request_.descriptor_limit) ::setrlimit(RLIMIT_NOFILE, &*request_.descriptor_limit);
+        if (!request_.directory.empty() && ::chdir(request_.directory.c_str()) != 0) fail("chdir");
+        take_descriptors();
+    }
+
+private:
+    void watch_parent() const {
+        if (request_.death_signal == 0) return;
+        if (::prctl(PR_SET_PDEATHSIG, request_.death_signal) != 0) fail("PR_SET_PDEATHSIG");
+        // The parent may have died before the call above, and then no signal ever comes.
+        if (::getppid() != parent_) ::_exit(127);
+    }
+
+    static void reset_signals() {
+        // The bare system call: the C library keeps two signals for itself, which posix_spawn leaves
+        // ignored. All zeros is the kernel's structure for the default disposition.
+        constexpr std::array<std::uint64_t, 4> kDefault{};
+        constexpr std::size_t kMaskBytes = 8;
+        for (int signal = 1; signal < NSIG; ++signal) {
+            ::syscall(SYS_rt_sigaction, signal, kDefault.data(), nullptr, kMaskBytes);
+        }
+        sigset_t none;
+        sigemptyset(&none);
+        ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    }
+
+    void take_descriptors() const {
+        if (::dup2(request_.standard_input, STDIN_FILENO) < 0) fail("dup2");
+        if (::dup2(request_.standard_output, STDOUT_FILENO) < 0) fail("dup2");
+        if (::dup2(request_.standard_error, STDERR_FILENO) < 0) fail("dup2");
+        for (const int fd : request_.inherited) {
+            if (::fcntl(fd, F_SETFD, 0) != 0) fail("fcntl");
+        }
+    }
+
+    [[noreturn]] void fail(const char* step) const {
+        SetupError failure;
+        failure.error = errno;
+        std::strncpy(failure.step.data(), step, failure.step.size() - 1);
+        [[maybe_unused]] const auto written = ::write(error_pipe_, &failure, sizeof failure);
+        ::_exit(127);
+    }
+
+    const ChildRequest& request_;
+    pid_t parent_;
+    int error_pipe_;
+};
+
+/// Hands Boost.Process the program as it is: its own ways to set arguments and environment change
+/// argv[0] and read our environment.
+struct ProgramHandler : boost::process::extend::handler {
+    ProgramHandler(const char* file, char* const* argv, char** environment, const ChildSetup& setup)
+        : file_(file), argv_(argv), environment_(environment), setup_(setup) {}
+
+    template <typename BoostExecutor>
+    void on_setup(BoostExecutor& executor) const {
+        executor.exe = file_;
+        executor.cmd_line = argv_;
+        executor.env = environment_;
+    }
+    template <typename BoostExecutor>
+    void on_exec_setup(BoostExecutor&) const {
+        setup_.run();
+    }
+
+private:
+    const char* file_;
+    char* const* argv_;
+    char** environment_;
+    const ChildSetup& setup_;
+};
+
+std::vector<char*> pointers(const std::vector<std::string>& texts) {
+    std::vector<char*> result;
+    result.reserve(texts.size() + 1);
+    for (const auto& text : texts) result.push_back(const_cast<char*>(text.c_str()));
+    result.push_back(nullptr);
+    return result;
+}
+
+/// fork and exec; the error is that of execve, or of the setup before it.
+tl::expected<pid_t, StartError> spawn(const ChildRequest& request, const std::string& file,
+                                      const std::vector<std::string>& argv) {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0) {
+        return tl::make_unexpected(StartError{errno, "cannot start '" + file + "': no pipe: " + text_of(errno)});
+    }
+    const UniqueFd reader(ends[0]);
+    UniqueFd writer(ends[1]);
+    const ChildSetup setup(request, ::getpid(), writer.get());
+    auto arguments = pointers(argv);
+    auto environment = pointers(request.environment);
+    std::error_code error;
+    boost::process::child child(ProgramHandler(file.c_str(), arguments.data(), environment.data(), setup), error);
+    if (error) {
+        return tl::make_unexpected(StartError{error.value(), "cannot start '" + file + "': " + text_of(error.value())});
+    }
+    const pid_t pid = child.id();
+    child.detach();
+    SetupError failure;
+    if (::read(reader.get(), &failure, sizeof failure) == static_cast<ssize_t>(sizeof failure)) {
+        std::string step = failure.step.data();
+        if (step == "chdir") step = "working directory '" + request.directory + "'";
+        return tl::make_unexpected(
+            StartError{failure.error, "cannot start '" + file + "': " + step + ": " + text_of(failure.error)});
+    }
+    return pid;
+}
+
+bool is_executable_file(const std::string& path) { return ::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) == 0; }
+
+}  // namespace
+
+tl::expected<std::string, StartError> find_executable(const std::string& name, const Environment& environment,
+                                                      const std::string& directory) {
+    if (name.empty()) return tl::make_unexpected(StartError{ENOENT, "cannot start a program without a name"});
+    if (name.find('/') != std::string::npos) return name;
+    auto path = variable(environment, "PATH");
+    if (path.empty()) path = kDefaultPath;
+    int error = ENOENT;
+    for (auto rest = path; !rest.empty() || rest.data() != nullptr;) {
+        const auto end = rest.find(':');
+        const std::string folder(rest.substr(0, end));
+        const std::string file = (folder.empty() ? "." : folder) + "/" + name;
+        const bool relative = file.front() != '/' && !directory.empty();
+        if (is_executable_file(relative ? directory + "/" + file : file)) return file;
+        if (errno == EACCES) error = EACCES;
+        if (end == std::string_view::npos) break;
+        rest.remove_prefix(end + 1);
+    }
+    return tl::make_unexpected(StartError{error, "cannot start '" + name +
+                                                     "': " + (error == EACCES ? "not executable" : "not found") +
+                                                     " in PATH (" + std::string(path) + ")"});
+}
+
+tl::expected<pid_t, StartError> start_child(const ChildRequest& request) {
+    if (request.argv.empty()) return tl::make_unexpected(StartError{ENOENT, "cannot start an empty command"});
+    const auto file = find_executable(request.argv.front(), request.environment, request.directory);
+    if (!file) return tl::make_unexpected(file.error());
+    auto started = spawn(request, *file, request.argv);
+    if (started || started.error().error != ENOEXEC) return started;
+    // A script without "#!" line: the shell runs it, as execvp would have it.
+    std::vector<std::string> argv = request.argv;
+    argv.front() = *file;
+    argv.insert(argv.begin(), "sh");
+    return spawn(request, "/bin/sh", argv);
+}
+
+}  // namespace rankexec::process

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rankexec::process {
+
+/// The end of a text that arrives in pieces: the last 64 KiB, and the last lines of them for people.
+class LineTail {
+public:
+    static constexpr std::size_t kKeptBytes = std::size_t{64} * 1024;
+    static constexpr std::size_t kLines = 20;
+    static constexpr std::size_t kLineBytes = 1024;
+
+    void append(std::string_view bytes);
+
+    /// The last lines, oldest first, as valid UTF-8: of a line rewritten by carriage returns the last
+    /// state, of an overlong line its beginning and its end. Blank lines at the end are left out.
+    [[nodiscard]] std::vector<std::string> lines() const;
+
+private:
+    std::string text_;
+};
+
+}  // namespace rankexec::process
