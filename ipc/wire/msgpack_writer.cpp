@@ -2,6 +2,7 @@
 #include "rankexec/ipc/wire/msgpack_writer.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <msgpack/pack.hpp>
 #include <utility>
@@ -24,6 +25,10 @@ void pack_into(std::vector<std::byte>& buffer, const Pack& pack) {
     pack(packer);
 }
 
+std::string too_many_nodes(const Limits& limits) {
+    return "more than " + std::to_string(limits.nodes) + " values; bulk data belongs into tensors";
+}
+
 std::size_t max_count(const Limits& limits) {
     return std::min<std::size_t>(limits.nodes, std::numeric_limits<std::uint32_t>::max());
 }
@@ -37,7 +42,7 @@ bool MsgpackWriter::fail(std::string what) {
 
 bool MsgpackWriter::begin_element() {
     if (!error_.empty()) return false;
-    if (nodes_ == limits_->nodes) return fail("more than " + std::to_string(limits_->nodes) + " values");
+    if (nodes_ == limits_->nodes) return fail(too_many_nodes(*limits_));
     ++nodes_;
     return true;
 }
@@ -75,7 +80,12 @@ bool MsgpackWriter::integer(std::int64_t value) {
 
 bool MsgpackWriter::real(double value) {
     if (!begin_element()) return false;
-    pack_into(*buffer_, [&](auto& packer) { packer.pack_double(value); });
+    // Not by the library: it packs 1.0 as the integer 1, and a real must arrive as a real.
+    buffer_->push_back(std::byte{0xcb});
+    const auto bits = std::bit_cast<std::uint64_t>(value);
+    for (unsigned shift = 64; shift > 0; shift -= 8) {
+        buffer_->push_back(static_cast<std::byte>(bits >> (shift - 8) & 0xffU));
+    }
     return end_element();
 }
 
@@ -99,14 +109,14 @@ bool MsgpackWriter::bytes(std::span<const std::byte> value) {
 
 bool MsgpackWriter::array(std::size_t count) {
     if (!begin_element()) return false;
-    if (count > max_count(*limits_)) return fail("an array of " + std::to_string(count) + " elements");
+    if (count > max_count(*limits_)) return fail(too_many_nodes(*limits_));
     pack_into(*buffer_, [&](auto& packer) { packer.pack_array(static_cast<std::uint32_t>(count)); });
     return end_element();
 }
 
 bool MsgpackWriter::map(std::size_t count) {
     if (!begin_element()) return false;
-    if (count > max_count(*limits_)) return fail("a map of " + std::to_string(count) + " entries");
+    if (count > max_count(*limits_)) return fail(too_many_nodes(*limits_));
     pack_into(*buffer_, [&](auto& packer) { packer.pack_map(static_cast<std::uint32_t>(count)); });
     return end_element();
 }
