@@ -90,15 +90,16 @@ function(rankexec_integration_tests area)
 endfunction()
 
 # rankexec_script_test(NAME COMMAND program argument... [LABELS label...] [HARNESS option...]
-#                      [LOCK resource...] [TIMEOUT seconds]): exit code 77 means that it had to be skipped.
+#                      [LOCK resource...] [TIMEOUT seconds]): skipped when the exit code is 77, or when a
+# GoogleTest program that it runs skipped a test.
 function(rankexec_script_test name)
   cmake_parse_arguments(TEST "" "TIMEOUT" "COMMAND;LABELS;HARNESS;LOCK" ${ARGN})
   if(NOT TEST_TIMEOUT)
     set(TEST_TIMEOUT 120)
   endif()
   add_test(NAME ${name} COMMAND ${RANKEXEC_TEST_HARNESS} ${TEST_HARNESS} -- ${TEST_COMMAND})
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${TEST_TIMEOUT} SKIP_RETURN_CODE 77 ENVIRONMENT
-                                                                                      "${RANKEXEC_TEST_ENVIRONMENT}")
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${TEST_TIMEOUT} ENVIRONMENT "${RANKEXEC_TEST_ENVIRONMENT}"
+                                           SKIP_RETURN_CODE 77 SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
   if(TEST_LABELS)
     set_tests_properties(${name} PROPERTIES LABELS "${TEST_LABELS}")
   endif()

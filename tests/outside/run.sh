@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# run.sh installed|subproject SOURCE BUILD COMPILER [FLAG...]
+# Builds and runs outside projects: against an installation that was moved after installing, with
+# CMake and with pkg-config; or with rankexec as a subproject.
+set -euo pipefail
+mode=$1 source=$2 build=$3 compiler=$4
+shift 4
+flags="$*"
+# The installed libraries and programs have to find each other, without help from outside.
+unset RANKEXEC_PROGRAM_DIR LD_LIBRARY_PATH
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+log=$scratch/log
+# quietly COMMAND...: shows what it wrote only when it fails
+quietly() {
+    "$@" >"$log" 2>&1 || { cat "$log"; echo "failed: $*"; return 1; }
+}
+# expect_sum DIRECTORY: runs the application that was built there
+expect_sum() {
+    local said
+    said=$("$1/application" "$1/worker")
+    echo "$said"
+    [ "$said" = "sum=42 events=2" ] || { echo "failed: $1/application said '$said'"; return 1; }
+}
+configure() {
+    quietly cmake -G Ninja -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CXX_FLAGS="$flags" "$@"
+}
+
+test_installed() {
+    quietly cmake --install "$build" --prefix "$scratch/first"
+    mv "$scratch/first" "$scratch/prefix"
+    local prefix=$scratch/prefix
+
+    echo "every public header can be included alone"
+    # shellcheck disable=SC2016  # $1 is the inner shell's
+    (cd "$prefix/include" && find rankexec -name '*.hpp' -print0) |
+        xargs -0 -n 1 -P 2 sh -c 'echo "#include <$3>" | "$1" -std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Werror \
+            -I"$2" -x c++ - || { echo "failed: $3"; exit 255; }' sh "$compiler" "$prefix/include"
+
+    echo "CMake"
+    configure -S "$source/tests/outside/installed" -B "$scratch/cmake" -DCMAKE_PREFIX_PATH="$prefix"
+    quietly cmake --build "$scratch/cmake"
+    expect_sum "$scratch/cmake"
+
+    echo "pkg-config"
+    mkdir "$scratch/make"
+    quietly make -C "$scratch/make" -f "$source/tests/outside/make/Makefile" CXX="$compiler" \
+        PREFIX_PC="$(dirname "$(find "$prefix" -name rankexec-core.pc)")" SOURCE="$source/tests/outside" \
+        CXXFLAGS="-std=c++20 $flags" LDFLAGS="-Wl,-rpath,$(dirname "$(find "$prefix" -name librankexec_core.so)")"
+    expect_sum "$scratch/make"
+
+    echo "programs"
+    "$prefix/bin/rankexec" launch -n 2 -- true
+    "$prefix/bin/rankexec" --version
+}
+
+# Compiles what an outside project owns, and leaves the library's own sources to the build that this
+# test is part of: they are compiled with the same rules.
+test_subproject() {
+    configure -S "$source/tests/outside/subproject" -B "$scratch/build" -DRANKEXEC_SOURCE="$source" \
+        -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
+    local commands
+    commands=$(grep -E '"command".*/outside/(application|worker|subproject/untouched)\.cpp"' \
+        "$scratch/build/compile_commands.json")
+    if [ -z "$flags" ] && grep -E ' -[WfO]' <<<"$commands"; then
+        echo "failed: rankexec's flags reached the outside project"
+        return 1
+    fi
+    quietly cmake --build "$scratch/build" --target application_objects worker_objects untouched
+    "$scratch/build/untouched"
+}
+
+"test_$mode"
