@@ -14,8 +14,8 @@ public:
         if (task != "add") return rankexec::Shareable::failed(rankexec::ReturnCode::task_unknown, task);
         fire_event("halfway", context);
         rankexec::Shareable reply;
-        reply.body["sum"] = start_ + input.body.find("add")->integer_or(0) +
-                            context.integer_or(rankexec::property::kRank, -1000);
+        reply.body["sum"] =
+            start_ + input.body.find("add")->integer_or(0) + context.integer_or(rankexec::property::kRank, -1000);
         if (const auto greeting = context.get("greeting")) reply.body["greeting"] = *greeting;
         return reply;
     }

@@ -27,6 +27,10 @@ set(RANKEXEC_TEST_ENVIRONMENT
     "LSAN_OPTIONS=suppressions=${CMAKE_CURRENT_LIST_DIR}/lsan.supp:print_suppressions=0"
     "TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_LIST_DIR}/tsan.supp:second_deadlock_stack=1:halt_on_error=1:exitcode=66")
 
+# Everything that has the label `unit`, for builds that test nothing else.
+add_custom_target(unit_tests)
+add_dependencies(unit_tests no_leftovers)
+
 # rankexec_gtest(NAME SOURCES file... LINK target... [OPTIONS])
 # One program; a ctest case NAME.Suite.Test per TEST.
 #   LABELS label...    on every case
@@ -78,6 +82,7 @@ function(rankexec_unit_tests area)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/unit/${area}/*.cpp)
   if(sources)
     rankexec_gtest(${area} SOURCES ${sources} ${ARGN} LABELS unit)
+    add_dependencies(unit_tests test_${area})
   endif()
 endfunction()
 
