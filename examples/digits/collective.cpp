@@ -1,57 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collective.hpp"
 
-#include <netdb.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-
 #include <gloo/allreduce.h>
 #include <gloo/math.h>
 #include <gloo/rendezvous/context.h>
 #include <gloo/transport/tcp/device.h>
 
+#include "listen_address.hpp"
+
 namespace digits {
 namespace {
-
-class AddressList {
-public:
-    explicit AddressList(const std::string& host) {
-        addrinfo hints{};
-        hints.ai_family = AF_UNSPEC;
-        hints.ai_socktype = SOCK_DGRAM;
-        const int error = ::getaddrinfo(host.c_str(), "9", &hints, &first_);
-        if (error != 0) throw gloo::IoException("cannot resolve MASTER_ADDR " + host + ": " + ::gai_strerror(error));
-    }
-    AddressList(const AddressList&) = delete;
-    AddressList& operator=(const AddressList&) = delete;
-    ~AddressList() { ::freeaddrinfo(first_); }
-    [[nodiscard]] const addrinfo* first() const { return first_; }
-
-private:
-    addrinfo* first_ = nullptr;
-};
-
-/// The local end of a datagram socket connected to `peer`; empty when there is no route. Connecting
-/// such a socket sends nothing: it only makes the kernel choose.
-std::string source_address(const addrinfo& peer) {
-    const int fd = ::socket(peer.ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return {};
-    sockaddr_storage self{};
-    socklen_t size = sizeof self;
-    std::string host(NI_MAXHOST, '\0');
-    const bool found = ::connect(fd, peer.ai_addr, peer.ai_addrlen) == 0 &&
-                       ::getsockname(fd, reinterpret_cast<sockaddr*>(&self), &size) == 0 &&
-                       ::getnameinfo(reinterpret_cast<sockaddr*>(&self), size, host.data(), NI_MAXHOST, nullptr, 0,
-                                     NI_NUMERICHOST) == 0;
-    ::close(fd);
-    if (!found) return {};
-    host.resize(std::strlen(host.c_str()));
-    return host;
-}
 
 gloo::transport::tcp::attr device_attributes(const CollectiveOptions& options) {
     gloo::transport::tcp::attr attributes;
@@ -60,8 +18,7 @@ gloo::transport::tcp::attr device_attributes(const CollectiveOptions& options) {
     } else if (!options.address.empty()) {
         attributes.hostname = options.address;
     } else {
-        const char* master = std::getenv("MASTER_ADDR");
-        attributes.hostname = listen_address(master == nullptr || *master == '\0' ? "127.0.0.1" : master);
+        attributes.hostname = listen_address();
     }
     return attributes;
 }
@@ -79,16 +36,6 @@ void interrupt(gloo::Context& context) noexcept {
 }
 
 }  // namespace
-
-std::string listen_address(const std::string& master) {
-    const AddressList addresses(master);
-    for (const auto* peer = addresses.first(); peer != nullptr; peer = peer->ai_next) {
-        auto address = source_address(*peer);
-        if (!address.empty()) return address;
-    }
-    throw gloo::IoException("this host has no route to MASTER_ADDR " + master +
-                            "; set the trainer's argument address or interface");
-}
 
 Collective::Collective(GlooStore& store, const std::string& name, int rank, int world_size,
                        const CollectiveOptions& options, const rankexec::Signal& abort)

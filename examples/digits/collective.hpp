@@ -24,10 +24,6 @@ struct CollectiveOptions {
     std::chrono::milliseconds timeout{60'000};          ///< for one collective, from its first to its last rank
 };
 
-/// The address from which this host reaches `master` (a name or an address), found without sending
-/// anything. Throws gloo::IoException when there is no route or no such host.
-std::string listen_address(const std::string& master);
-
 /// All ranks of a group, connected by Gloo. One thread uses it; `abort` may trigger on any.
 ///
 /// Every function throws gloo::Exception when a rank is gone, late, or left, and at once when `abort`
