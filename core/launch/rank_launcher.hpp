@@ -26,6 +26,8 @@ struct LaunchRequest {
     std::vector<std::string> extra_args;   ///< for the launcher command, before the program
     std::string command_template;          ///< CommandLauncher only: see its description
     std::string shim;                      ///< absolute path of rankexec-rank
+    std::string scratch_directory;         ///< for the launcher's own temporary files; removed with the group;
+                                           ///< empty: wherever the launcher puts them
 };
 
 /// What the guardian shall start and how the group is ended through it.

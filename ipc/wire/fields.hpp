@@ -9,7 +9,8 @@
 #include "rankexec/ipc/wire/messages.hpp"
 
 /// The fields of every struct on the wire, in wire order: the one table that both directions of the
-/// codec use. Fields are only ever appended; PROTOCOL.md lists the same.
+/// codec use; PROTOCOL.md lists the same. A structured binding names every member, so that a field
+/// that is missing here does not compile.
 namespace rankexec::wire {
 
 template <typename Struct>
@@ -19,54 +20,82 @@ struct Fields;
 
 template <>
 struct Fields<Envelope> {
-    static auto of(auto& it) { return std::tie(it.version, it.type, it.run_id, it.incarnation, it.rank, it.sequence); }
+    static auto of(auto& it) {
+        auto& [version, type, run_id, incarnation, rank, sequence] = it;
+        return std::tie(version, type, run_id, incarnation, rank, sequence);
+    }
 };
 
 template <>
 struct Fields<Property> {
-    static auto of(auto& it) { return std::tie(it.value, it.visibility, it.lifetime); }
+    static auto of(auto& it) {
+        auto& [value, visibility, lifetime] = it;
+        return std::tie(value, visibility, lifetime);
+    }
 };
 
 template <>
 struct Fields<ContextChanges> {
-    static auto of(auto& it) { return std::tie(it.set, it.removed); }
+    static auto of(auto& it) {
+        auto& [set, removed] = it;
+        return std::tie(set, removed);
+    }
 };
 
 template <>
 struct Fields<ComponentSpec> {
-    static auto of(auto& it) { return std::tie(it.id, it.type, it.args); }
+    static auto of(auto& it) {
+        auto& [id, type, args] = it;
+        return std::tie(id, type, args);
+    }
 };
 
 template <>
 struct Fields<ExitStatus> {
-    static auto of(auto& it) { return std::tie(it.signalled, it.number); }
+    static auto of(auto& it) {
+        auto& [signalled, number] = it;
+        return std::tie(signalled, number);
+    }
 };
 
 template <>
 struct Fields<Failure> {
     static auto of(auto& it) {
-        return std::tie(it.code, it.message, it.rank, it.host, it.pid, it.exit, it.stderr_tail, it.ranks);
+        auto& [code, message, rank, host, pid, exit, stderr_tail, ranks] = it;
+        return std::tie(code, message, rank, host, pid, exit, stderr_tail, ranks);
     }
 };
 
 template <>
 struct Fields<Shareable> {
-    static auto of(auto& it) { return std::tie(it.headers, it.body, it.tensors, it.code, it.failure); }
+    static auto of(auto& it) {
+        auto& [headers, body, tensors, code, failure] = it;
+        return std::tie(headers, body, tensors, code, failure);
+    }
 };
 
 template <>
 struct Fields<ProgramSpec> {
-    static auto of(auto& it) { return std::tie(it.argv, it.environment, it.directory); }
+    static auto of(auto& it) {
+        auto& [argv, environment, directory] = it;
+        return std::tie(argv, environment, directory);
+    }
 };
 
 template <>
 struct Fields<RankSpec> {
-    static auto of(auto& it) { return std::tie(it.rank, it.environment, it.bootstrap); }
+    static auto of(auto& it) {
+        auto& [rank, environment, bootstrap] = it;
+        return std::tie(rank, environment, bootstrap);
+    }
 };
 
 template <>
 struct Fields<EndingStep> {
-    static auto of(auto& it) { return std::tie(it.signal, it.command); }
+    static auto of(auto& it) {
+        auto& [signal, command] = it;
+        return std::tie(signal, command);
+    }
 };
 
 // ---- messages ---------------------------------------------------------------------------------
@@ -75,38 +104,54 @@ template <>
 struct Fields<Hello> {
     static constexpr std::string_view kName = "Hello";
     static auto of(auto& it) {
-        return std::tie(it.pid, it.host, it.local_rank, it.world_size, it.library_version, it.capabilities);
+        auto& [pid, host, local_rank, world_size, library_version, capabilities] = it;
+        return std::tie(pid, host, local_rank, world_size, library_version, capabilities);
     }
 };
 
 template <>
 struct Fields<Initialise> {
     static constexpr std::string_view kName = "Initialise";
-    static auto of(auto& it) { return std::tie(it.context, it.components, it.executor_id); }
+    static auto of(auto& it) {
+        auto& [context, components, executor_id] = it;
+        return std::tie(context, components, executor_id);
+    }
 };
 
 template <>
 struct Fields<Initialised> {
     static constexpr std::string_view kName = "Initialised";
-    static auto of(auto& it) { return std::tie(it.failure, it.changes); }
+    static auto of(auto& it) {
+        auto& [failure, changes] = it;
+        return std::tie(failure, changes);
+    }
 };
 
 template <>
 struct Fields<Execute> {
     static constexpr std::string_view kName = "Execute";
-    static auto of(auto& it) { return std::tie(it.task_id, it.task, it.want_data, it.context, it.input); }
+    static auto of(auto& it) {
+        auto& [task_id, task, want_data, context, input] = it;
+        return std::tie(task_id, task, want_data, context, input);
+    }
 };
 
 template <>
 struct Fields<Result> {
     static constexpr std::string_view kName = "Result";
-    static auto of(auto& it) { return std::tie(it.task_id, it.last_event, it.reply, it.changes); }
+    static auto of(auto& it) {
+        auto& [task_id, last_event, reply, changes] = it;
+        return std::tie(task_id, last_event, reply, changes);
+    }
 };
 
 template <>
 struct Fields<Close> {
     static constexpr std::string_view kName = "Close";
-    static auto of(auto& it) { return std::tie(it.last_event, it.reason); }
+    static auto of(auto& it) {
+        auto& [last_event, reason] = it;
+        return std::tie(last_event, reason);
+    }
 };
 
 template <>
@@ -118,128 +163,182 @@ struct Fields<Attach> {
 template <>
 struct Fields<ParentEvent> {
     static constexpr std::string_view kName = "ParentEvent";
-    static auto of(auto& it) { return std::tie(it.event_id, it.type, it.want_changes, it.context); }
+    static auto of(auto& it) {
+        auto& [event_id, type, want_changes, context] = it;
+        return std::tie(event_id, type, want_changes, context);
+    }
 };
 
 template <>
 struct Fields<EventDone> {
     static constexpr std::string_view kName = "EventDone";
-    static auto of(auto& it) { return std::tie(it.event_id, it.changes); }
+    static auto of(auto& it) {
+        auto& [event_id, changes] = it;
+        return std::tie(event_id, changes);
+    }
 };
 
 template <>
 struct Fields<AbortTask> {
     static constexpr std::string_view kName = "AbortTask";
-    static auto of(auto& it) { return std::tie(it.task_id, it.reason); }
+    static auto of(auto& it) {
+        auto& [task_id, reason] = it;
+        return std::tie(task_id, reason);
+    }
 };
 
 template <>
 struct Fields<FireEvent> {
     static constexpr std::string_view kName = "FireEvent";
-    static auto of(auto& it) { return std::tie(it.event_id, it.type, it.task_id, it.changes); }
+    static auto of(auto& it) {
+        auto& [event_id, type, task_id, parent_event, changes] = it;
+        return std::tie(event_id, type, task_id, parent_event, changes);
+    }
 };
 
 template <>
 struct Fields<EventHandled> {
     static constexpr std::string_view kName = "EventHandled";
-    static auto of(auto& it) { return std::tie(it.event_id, it.changes, it.error); }
+    static auto of(auto& it) {
+        auto& [event_id, changes, error] = it;
+        return std::tie(event_id, changes, error);
+    }
 };
 
 template <>
 struct Fields<ShimHello> {
     static constexpr std::string_view kName = "ShimHello";
     static auto of(auto& it) {
-        return std::tie(it.pid, it.host, it.local_rank, it.local_world_size, it.world_size, it.step);
+        auto& [pid, host, local_rank, local_world_size, world_size, step] = it;
+        return std::tie(pid, host, local_rank, local_world_size, world_size, step);
     }
 };
 
 template <>
 struct Fields<RankStarted> {
     static constexpr std::string_view kName = "RankStarted";
-    static auto of(auto& it) { return std::tie(it.rank, it.pid, it.host); }
+    static auto of(auto& it) {
+        auto& [rank, pid, host] = it;
+        return std::tie(rank, pid, host);
+    }
 };
 
 template <>
 struct Fields<RankNotStarted> {
     static constexpr std::string_view kName = "RankNotStarted";
-    static auto of(auto& it) { return std::tie(it.rank, it.error, it.message); }
+    static auto of(auto& it) {
+        auto& [rank, error, message] = it;
+        return std::tie(rank, error, message);
+    }
 };
 
 template <>
 struct Fields<RankOutput> {
     static constexpr std::string_view kName = "RankOutput";
-    static auto of(auto& it) { return std::tie(it.rank, it.stream, it.bytes); }
+    static auto of(auto& it) {
+        auto& [rank, stream, bytes] = it;
+        return std::tie(rank, stream, bytes);
+    }
 };
 
 template <>
 struct Fields<RankExited> {
     static constexpr std::string_view kName = "RankExited";
-    static auto of(auto& it) { return std::tie(it.rank, it.status, it.by_us, it.stderr_tail); }
+    static auto of(auto& it) {
+        auto& [rank, status, by_us, stderr_tail] = it;
+        return std::tie(rank, status, by_us, stderr_tail);
+    }
 };
 
 template <>
 struct Fields<RankOutputEnd> {
     static constexpr std::string_view kName = "RankOutputEnd";
-    static auto of(auto& it) { return std::tie(it.rank); }
+    static auto of(auto& it) {
+        auto& [rank] = it;
+        return std::tie(rank);
+    }
 };
 
 template <>
 struct Fields<LauncherExited> {
     static constexpr std::string_view kName = "LauncherExited";
-    static auto of(auto& it) { return std::tie(it.status, it.stderr_tail); }
+    static auto of(auto& it) {
+        auto& [status, stderr_tail] = it;
+        return std::tie(status, stderr_tail);
+    }
 };
 
 template <>
 struct Fields<SupervisionEnded> {
     static constexpr std::string_view kName = "SupervisionEnded";
-    static auto of(auto& it) { return std::tie(it.surviving_pids); }
+    static auto of(auto& it) {
+        auto& [surviving_pids] = it;
+        return std::tie(surviving_pids);
+    }
 };
 
 template <>
 struct Fields<RankOutputCredit> {
     static constexpr std::string_view kName = "RankOutputCredit";
-    static auto of(auto& it) { return std::tie(it.rank, it.bytes); }
+    static auto of(auto& it) {
+        auto& [rank, bytes] = it;
+        return std::tie(rank, bytes);
+    }
 };
 
 template <>
 struct Fields<RankInput> {
     static constexpr std::string_view kName = "RankInput";
-    static auto of(auto& it) { return std::tie(it.rank, it.bytes); }
+    static auto of(auto& it) {
+        auto& [rank, bytes] = it;
+        return std::tie(rank, bytes);
+    }
 };
 
 template <>
 struct Fields<SignalRanks> {
     static constexpr std::string_view kName = "SignalRanks";
-    static auto of(auto& it) { return std::tie(it.signal); }
+    static auto of(auto& it) {
+        auto& [signal] = it;
+        return std::tie(signal);
+    }
 };
 
 template <>
 struct Fields<EndGroup> {
     static constexpr std::string_view kName = "EndGroup";
-    static auto of(auto& it) { return std::tie(it.grace_ms); }
+    static auto of(auto& it) {
+        auto& [grace_ms] = it;
+        return std::tie(grace_ms);
+    }
 };
 
 template <>
 struct Fields<Supervise> {
     static constexpr std::string_view kName = "Supervise";
     static auto of(auto& it) {
-        return std::tie(it.run_id, it.program, it.ranks, it.graceful, it.forced, it.death_signal, it.orphan_grace_ms,
-                        it.run_directory, it.log_directory, it.stdin_mode, it.forward_output, it.output_credit);
+        auto& [run_id, program, ranks, graceful, forced, death_signal, orphan_grace_ms, run_directory, log_directory,
+               stdin_mode, forward_output, output_credit] = it;
+        return std::tie(run_id, program, ranks, graceful, forced, death_signal, orphan_grace_ms, run_directory,
+                        log_directory, stdin_mode, forward_output, output_credit);
     }
 };
 
 template <>
 struct Fields<LauncherStep> {
     static constexpr std::string_view kName = "LauncherStep";
-    static auto of(auto& it) { return std::tie(it.step); }
+    static auto of(auto& it) {
+        auto& [step] = it;
+        return std::tie(step);
+    }
 };
 
 template <>
 struct Fields<ShimSetup> {
     static constexpr std::string_view kName = "ShimSetup";
     static auto of(auto& it) {
-        return std::tie(it.environment, it.log_directory, it.stdin_mode, it.forward_output, it.output_credit,
-                        it.orphan_grace_ms);
+        auto& [environment, log_directory, stdin_mode, forward_output, output_credit, orphan_grace_ms] = it;
+        return std::tie(environment, log_directory, stdin_mode, forward_output, output_credit, orphan_grace_ms);
     }
 };
 
