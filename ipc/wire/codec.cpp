@@ -53,27 +53,38 @@ std::optional<std::string> over_limit(std::span<const Frame> frames, const Limit
     return std::nullopt;
 }
 
-DecodeError protocol_error(std::string message) { return {DecodeError::Kind::protocol, std::move(message)}; }
+DecodeError protocol_error(std::string message) {
+    return {DecodeError::Kind::protocol, std::move(message), std::nullopt};
+}
 
-DecodeError body_error(const Envelope& envelope, const std::string& what) {
-    return {DecodeError::Kind::body, std::string(kNames[envelope.type - 1U]) + ": " + what};
+std::optional<std::uint64_t> first_number(std::span<const std::byte> body) {
+    MsgpackReader reader(body, kEnvelopeLimits);
+    MsgpackReader::Token token;
+    if (!reader.next(MsgpackReader::Kind::array, token) || !reader.next(MsgpackReader::Kind::integer, token)) {
+        return std::nullopt;
+    }
+    if (token.integer < 0) return std::nullopt;
+    return static_cast<std::uint64_t>(token.integer);
+}
+
+DecodeError body_error(const Envelope& envelope, std::span<const Frame> frames, const std::string& what) {
+    return {DecodeError::Kind::body, std::string(kNames[envelope.type - 1U]) + ": " + what,
+            frames.size() > 1 ? first_number(frames[1].bytes) : std::nullopt};
 }
 
 tl::expected<Decoded, DecodeError> decode_body(Envelope envelope, std::span<const Frame> frames, const Limits& limits) {
-    if (auto excess = over_limit(frames, limits)) return tl::unexpected(body_error(envelope, *excess));
-    if (frames.size() < 2) return tl::unexpected(body_error(envelope, "without a body"));
+    const auto refused = [&](const std::string& what) { return tl::unexpected(body_error(envelope, frames, what)); };
+    if (const auto excess = over_limit(frames, limits)) return refused(*excess);
+    if (frames.size() < 2) return refused("without a body");
     const auto body = frames[1].bytes;
     if (body.size() > limits.body_bytes) {
-        return tl::unexpected(body_error(envelope, "a body of " + std::to_string(body.size()) +
-                                                       " bytes, over the limit of " +
-                                                       std::to_string(limits.body_bytes)));
+        return refused("a body of " + std::to_string(body.size()) + " bytes, over the limit of " +
+                       std::to_string(limits.body_bytes));
     }
     BodyReader reader(body, frames, limits);
-    Decoded decoded{std::move(envelope), {}};
-    if (!kReaders[decoded.envelope.type - 1U](reader, decoded.message) || !reader.finish()) {
-        return tl::unexpected(body_error(decoded.envelope, reader.error()));
-    }
-    return decoded;
+    Message message;
+    if (!kReaders[envelope.type - 1U](reader, message) || !reader.finish()) return refused(reader.error());
+    return Decoded{std::move(envelope), std::move(message)};
 }
 
 }  // namespace
@@ -137,7 +148,7 @@ tl::expected<Decoded, DecodeError> decode(std::span<const Frame> frames, const L
         if (!envelope) return tl::unexpected(std::move(envelope.error()));
         return decode_body(std::move(*envelope), frames, limits);
     } catch (const std::bad_alloc&) {
-        return tl::unexpected(DecodeError{DecodeError::Kind::body, "no memory left for the message"});
+        return tl::unexpected(DecodeError{DecodeError::Kind::body, "no memory left for the message", std::nullopt});
     }
 }
 

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,6 +32,9 @@ struct DecodeError {
     };
     Kind kind = Kind::body;
     std::string message;
+    /// Of a bad body: its first field when that is a number and could be read. In the messages that
+    /// ask for or give an answer this is the task's or event's number, so that the call can be failed.
+    std::optional<std::uint64_t> call;
 };
 
 /// Envelope and body as msgpack, then one frame per tensor, which refers to the tensor's own memory.

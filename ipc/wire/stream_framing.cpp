@@ -119,7 +119,7 @@ void StreamDecoder::finish_frame() {
 }
 
 void StreamDecoder::fail(std::string what) {
-    error_ = DecodeError{DecodeError::Kind::protocol, "stream: " + std::move(what)};
+    error_ = DecodeError{DecodeError::Kind::protocol, "stream: " + std::move(what), std::nullopt};
     frame_ = {};
     message_ = {};
 }

@@ -295,6 +295,18 @@ TEST(HostileInput, UnknownVersionOrTypeEndsTheSession) {
     EXPECT_NE(later.error().message.find("protocol version 1, this side speaks 0"), std::string::npos);
 }
 
+TEST(HostileInput, ABadBodyStillNamesItsCallWhereItCan) {
+    const auto call_of = [](std::string_view body) {
+        const auto decoded = decode(with_body(Execute{}, from_hex(body)));
+        EXPECT_FALSE(decoded);
+        return decoded ? std::nullopt : decoded.error().call;
+    };
+    EXPECT_EQ(call_of("9507c0"), std::nullopt);  // cut: nothing in it can be relied on
+    EXPECT_EQ(call_of("9507c0c0c0c0"), 7U);
+    EXPECT_EQ(call_of("95ffc0c0c0c0"), std::nullopt);
+    EXPECT_EQ(call_of("c0"), std::nullopt);
+}
+
 TEST(HostileInput, ErrorsNeverRepeatThePeersBytes) {
     const auto decoded = decode(with_body(Execute{}, execute_body(from_hex("82a21b5b01a21b5b02"))));
     ASSERT_FALSE(decoded);
