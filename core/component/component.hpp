@@ -35,6 +35,7 @@ protected:
     /// Throws std::logic_error before the component was added to an Engine.
     void fire_event(const std::string& type, Context& context);
 
+    [[nodiscard]] bool in_engine() const noexcept { return engine_ != nullptr; }
     /// The owning engine; throws std::logic_error before the component was added to one.
     [[nodiscard]] Engine& engine() const;
 

@@ -12,6 +12,7 @@
 
 #include "rankexec/core/component/component_spec.hpp"
 #include "rankexec/core/component/executor.hpp"
+#include "rankexec/core/executor/group_lifecycle.hpp"
 #include "rankexec/core/executor/group_options.hpp"
 #include "rankexec/core/model/export.hpp"
 
@@ -42,10 +43,6 @@ struct GroupReply {
     Shareable reply;
     std::vector<Shareable> results;
 };
-
-/// Life cycle of an executor's group; group_lifecycle.hpp has the table.
-enum class GroupState { idle, launching, initialising, ready, closing, ending, failed };
-[[nodiscard]] RANKEXEC_EXPORT std::string_view to_string(GroupState state) noexcept;
 
 /// What the executor can say about its group: for people and tests.
 struct GroupReport {
@@ -81,8 +78,9 @@ public:
     ~MultiProcessExecutor() override;  ///< finalises
 
     /// Launches the group and waits until every rank is ready. On failure (launch_error,
-    /// initialisation_error, task_aborted) the group has been ended. A second call while a group is up
-    /// is not_ready's opposite and fails with bad_request_data; after finalise() it starts the next incarnation.
+    /// initialisation_error, task_aborted) the group has been ended. A call while a group is up, or
+    /// has failed and was not finalised, fails with bad_request_data. After finalise() it starts the next
+    /// incarnation.
     tl::expected<void, Failure> initialise(Context& context, const Signal& abort = {});
 
     /// Ends the group: close, graceful, forced; returns when everything is gone or has been reported

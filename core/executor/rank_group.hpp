@@ -18,6 +18,12 @@
 
 namespace rankexec {
 
+class TransportServer;
+
+/// Throws ConfigurationError when no group could be started with these options: rank_count, option,
+/// launcher_unknown.
+RANKEXEC_EXPORT void check_group_options(const GroupOptions& options);
+
 /// One launched group of rank processes, whatever launched it: starts it through a guardian, says
 /// what its ranks do, and ends it so that nothing survives. Knows nothing of tasks.
 ///
@@ -41,9 +47,12 @@ public:
 
     /// Starts the guardian and, through it, the group. Fails with launch_error, and then leaves
     /// nothing behind. Throws ConfigurationError for options that cannot be used.
-    /// `bootstrap`: per rank, what is handed to the rank's program in a descriptor; empty: nothing.
+    ///
+    /// `channels`: the ranks' programs are workers, which get a Bootstrap and talk to transport().
+    /// `incarnation` counts the groups of one owner, from 1.
     static tl::expected<std::unique_ptr<RankGroup>, Failure> start(EventLoop& loop, const GroupOptions& options,
-                                                                   Callbacks callbacks);
+                                                                   Callbacks callbacks, bool channels = false,
+                                                                   std::uint32_t incarnation = 1);
     virtual ~RankGroup() = default;
 
     /// Ends the group: graceful step now, forced step after `grace`. Again with a shorter grace: sooner.
@@ -56,6 +65,8 @@ public:
     virtual void acknowledge_output(int rank, std::size_t bytes) = 0;
     /// Identifies the group on the wire and in its processes' environment: 32 hexadecimal digits.
     [[nodiscard]] virtual const std::string& run_id() const = 0;
+    /// Where the ranks' channels arrive; nullptr when the group was started without them.
+    [[nodiscard]] virtual TransportServer* transport() = 0;
 };
 
 }  // namespace rankexec

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: Apache-2.0
+// The group's life: launch, readiness, loss, end. Tasks and events are in group_session_work.cpp.
+#include "rankexec/core/executor/group_session.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "rankexec/core/model/rank_list.hpp"
+#include "rankexec/core/system/log.hpp"
+#include "rankexec/ipc/transport/transport_server.hpp"
+
+namespace rankexec {
+namespace {
+
+/// How long reports may still come in that name an earlier cause than the first one did.
+constexpr std::chrono::milliseconds kSettle{10};
+
+}  // namespace
+
+GroupSession::GroupSession(EventLoop& loop, const MultiProcessOptions& options, std::uint32_t incarnation, Hooks hooks)
+    : loop_(loop),
+      options_(options),
+      incarnation_(incarnation),
+      hooks_(std::move(hooks)),
+      ranks_(static_cast<std::size_t>(options.group.world_size)) {}
+
+GroupSession::~GroupSession() {
+    for (const auto timer : {ready_timer_, loss_timer_, end_timer_}) loop_.cancel(timer);
+    if (open_) drop_timers(*open_);
+}
+
+void GroupSession::launch(Context context, std::function<void(tl::expected<void, Failure>)> on_ready) {
+    on_ready_ = std::move(on_ready);
+    context_ = std::move(context);
+    initialise_ = {context_.serialisable(), options_.components, options_.executor_id};
+    advance(GroupEvent::launch);
+    RankGroup::Callbacks callbacks;
+    callbacks.on_started = [this](const wire::RankStarted& report) {
+        auto& rank = rank_at(report.rank);
+        rank.pid = report.pid;
+        rank.host = report.host;
+    };
+    callbacks.on_output = [this](wire::RankOutput&& output) { hooks_.on_output(std::move(output)); };
+    callbacks.on_exited = [this](const wire::RankExited& report) { on_rank_exited(report); };
+    callbacks.on_lost = [this](const Failure& failure) { note_loss(FirstCause::Kind::other, failure); };
+    callbacks.on_ended = [this](const wire::SupervisionEnded& report) { on_group_ended(report); };
+    auto started = RankGroup::start(loop_, options_.group, std::move(callbacks), true, incarnation_);
+    if (!started) {
+        failure_ = started.error();
+        fail_everything(*failure_);
+        advance(GroupEvent::gone);
+        return;
+    }
+    group_ = std::move(*started);
+
+    const auto callbacks_for = [this](void (GroupSession::*receive)(int, wire::Message&&)) {
+        ParentChannel::Callbacks made;
+        made.on_message = [this, receive](int rank, wire::Message&& message) {
+            (this->*receive)(rank, std::move(message));
+        };
+        made.on_violation = [this](int rank, const std::string& why) { on_violation(rank, why); };
+        made.on_bad_body = made.on_violation;
+        return made;
+    };
+    auto& transport = *group_->transport();
+    const int size = options_.group.world_size;
+    execution_.emplace(transport, ChannelKind::execution, size, callbacks_for(&GroupSession::on_execution));
+    handler_.emplace(transport, ChannelKind::handler, size, callbacks_for(&GroupSession::on_handler));
+    relay_.emplace(transport, ChannelKind::relay, size, callbacks_for(&GroupSession::on_relay));
+
+    ready_timer_ = loop_.call_after(options_.ready_timeout, [this] {
+        Failure failure;
+        failure.code = ReturnCode::initialisation_error;
+        for (int rank = 0; rank < options_.group.world_size; ++rank) {
+            if (!rank_at(rank).connected()) failure.ranks.push_back(rank);
+        }
+        if (failure.ranks.empty()) {
+            for (int rank = 0; rank < options_.group.world_size; ++rank) {
+                if (!rank_at(rank).initialised) failure.ranks.push_back(rank);
+            }
+            failure.message = "ranks " + format_ranks(failure.ranks) + " have not built their components within " +
+                              std::to_string(options_.ready_timeout.count()) + " ms";
+        } else {
+            failure.message = "ranks " + format_ranks(failure.ranks) + " have not said hello within " +
+                              std::to_string(options_.ready_timeout.count()) +
+                              " ms; is their program a rankexec worker?";
+        }
+        give_up(std::move(failure));
+    });
+}
+
+bool GroupSession::advance(GroupEvent event) {
+    const auto next = next_state(state_, event);
+    if (!next) return false;
+    log::debug("group " + std::to_string(incarnation_) + ": " + std::string(to_string(state_)) + " --" +
+               std::string(to_string(event)) + "--> " + std::string(to_string(*next)));
+    state_ = *next;
+    if (state_ == GroupState::ready) {
+        loop_.cancel(ready_timer_);
+        if (auto callback = std::exchange(on_ready_, nullptr)) callback({});
+    }
+    if (state_ == GroupState::idle || state_ == GroupState::failed) {
+        for (auto& callback : std::exchange(on_gone_, {})) callback();
+    }
+    if (hooks_.on_state) hooks_.on_state(state_);
+    return true;
+}
+
+// ---- readiness ----------------------------------------------------------------------------------
+
+void GroupSession::on_execution(int rank, wire::Message&& message) {
+    if (auto* hello = std::get_if<wire::Hello>(&message)) {
+        on_hello(rank, std::move(*hello));
+    } else if (auto* initialised = std::get_if<wire::Initialised>(&message)) {
+        on_initialised(rank, std::move(*initialised));
+    } else if (auto* result = std::get_if<wire::Result>(&message)) {
+        on_result(rank, std::move(*result));
+    }
+}
+
+void GroupSession::on_handler(int rank, wire::Message&& message) {
+    if (auto* done = std::get_if<wire::EventDone>(&message)) {
+        on_event_done(rank, std::move(*done));
+        return;
+    }
+    rank_at(rank).handler_attached = true;
+    on_attached(rank);
+}
+
+void GroupSession::on_relay(int rank, wire::Message&& message) {
+    if (auto* event = std::get_if<wire::FireEvent>(&message)) {
+        const auto context = context_of(*event);
+        hooks_.on_rank_event(rank, std::move(*event), context);
+        return;
+    }
+    rank_at(rank).relay_attached = true;
+    on_attached(rank);
+}
+
+void GroupSession::on_hello(int rank, wire::Hello&& hello) {
+    auto& entry = rank_at(rank);
+    if (entry.hello) {
+        on_violation(rank, "it said hello twice");
+        return;
+    }
+    if (hello.world_size != options_.group.world_size) {
+        on_violation(rank, "it believes that there are " + std::to_string(hello.world_size) + " ranks");
+        return;
+    }
+    entry.hello = true;
+    entry.pid = hello.pid;
+    entry.host = std::move(hello.host);
+    on_attached(rank);
+}
+
+void GroupSession::on_attached(int rank) {
+    if (!rank_at(rank).connected()) return;
+    // At once, so that components are built on the early ranks while the late ones connect.
+    send(*execution_, rank, initialise_);
+    if (std::ranges::all_of(ranks_, [](const Rank& entry) { return entry.connected(); })) {
+        advance(GroupEvent::all_hello);
+        if (std::ranges::all_of(ranks_, [](const Rank& entry) { return entry.initialised; })) {
+            advance(GroupEvent::all_initialised);
+        }
+    }
+}
+
+void GroupSession::on_initialised(int rank, wire::Initialised&& message) {
+    if (message.failure) {
+        auto failure = std::move(*message.failure);
+        failure.rank = rank;
+        failure.code = ReturnCode::initialisation_error;
+        note_loss(FirstCause::Kind::exception, std::move(failure));
+        return;
+    }
+    rank_at(rank).initialised = true;
+    if (std::ranges::all_of(ranks_, [](const Rank& entry) { return entry.initialised; })) {
+        advance(GroupEvent::all_initialised);
+        start_next_task();
+    }
+}
+
+// ---- loss ---------------------------------------------------------------------------------------
+
+void GroupSession::on_violation(int rank, const std::string& why) {
+    note_loss(FirstCause::Kind::other,
+              failure_of_rank(rank, code_of_loss(),
+                              "rank " + std::to_string(rank) + " does not follow the protocol: " + why));
+}
+
+void GroupSession::on_rank_exited(const wire::RankExited& report) {
+    auto& entry = rank_at(report.rank);
+    entry.exited = true;
+    if (state_ == GroupState::closing || state_ == GroupState::ending) {
+        if (std::ranges::all_of(ranks_, [](const Rank& rank) { return rank.exited; })) {
+            // Nothing is left to wait for but a launcher that may linger.
+            loop_.cancel(end_timer_);
+            if (group_) group_->request_end(options_.group.grace);
+        }
+        return;
+    }
+    if (report.by_us) return;
+    auto failure = failure_of_rank(report.rank, code_of_loss(), {});
+    failure.message = "rank " + std::to_string(report.rank) + " ended (" + to_string(report.status) + ") " +
+                      (!entry.hello                  ? "before it said hello"
+                       : state_ == GroupState::ready ? "while its group was up"
+                                                     : "during initialisation");
+    failure.exit = report.status;
+    failure.stderr_tail = report.stderr_tail;
+    note_loss(kind_of_death(report.status), std::move(failure));
+}
+
+void GroupSession::note_loss(FirstCause::Kind kind, Failure failure) {
+    if (failure_ || state_ == GroupState::closing || state_ == GroupState::ending) return;
+    loss_.add(kind, std::move(failure));
+    if (loss_timer_ == 0) loss_timer_ = loop_.call_after(kSettle, [this] { judge_loss(); });
+}
+
+void GroupSession::judge_loss() {
+    loss_timer_ = 0;
+    failure_ = loss_.choose();
+    if (!failure_) return;
+    if (!advance(GroupEvent::lost)) return;
+    tell_ranks_to_close("the group failed: " + failure_->message);
+    fail_everything(*failure_);
+    end_after_grace(options_.abort_grace);
+}
+
+void GroupSession::give_up(Failure failure) {
+    if (failure_) return;
+    loss_.add(FirstCause::Kind::other, std::move(failure));
+    loop_.cancel(loss_timer_);
+    judge_loss();
+}
+
+void GroupSession::fail_everything(const Failure& failure) {
+    loop_.cancel(ready_timer_);
+    if (auto callback = std::exchange(on_ready_, nullptr)) callback(tl::unexpected(failure));
+    if (open_) finish_task(open_->verdict ? *open_->verdict : failure);
+    for (auto& task : std::exchange(queue_, {})) {
+        GroupReply reply;
+        reply.reply = Shareable::failed(failure);
+        task.on_done(std::move(reply));
+    }
+    auto events = std::exchange(events_, {});
+    for (auto& [id, event] : events) event.event.on_done({}, failure.message);
+}
+
+// ---- end ----------------------------------------------------------------------------------------
+
+void GroupSession::close(std::function<void()> on_gone) {
+    const bool over = state_ == GroupState::idle;
+    if (over) {
+        on_gone();
+        return;
+    }
+    on_gone_.push_back(std::move(on_gone));
+    const bool was_ready = state_ == GroupState::ready;
+    if (!advance(GroupEvent::close)) return;
+    loop_.cancel(loss_timer_);
+    Failure failure;
+    failure.code = ReturnCode::task_aborted;
+    failure.message = "the executor was finalised";
+    fail_everything(failure);
+    if (state_ == GroupState::idle) return;
+    tell_ranks_to_close("the executor was finalised");
+    if (was_ready) {
+        loop_.cancel(end_timer_);
+        end_timer_ = loop_.call_after(options_.abort_grace, [this] {
+            if (advance(GroupEvent::grace_over) && group_) group_->request_end(options_.group.grace);
+        });
+    } else if (group_) {
+        group_->request_end(options_.group.grace);
+    }
+}
+
+void GroupSession::tell_ranks_to_close(const std::string& reason) {
+    if (told_to_close_ || !execution_) return;
+    told_to_close_ = true;
+    for (int rank = 0; rank < options_.group.world_size; ++rank) {
+        send(*execution_, rank, wire::Close{rank_at(rank).initialised ? last_event_ : 0, reason});
+    }
+}
+
+void GroupSession::end_after_grace(std::chrono::milliseconds grace) {
+    loop_.cancel(end_timer_);
+    end_timer_ = loop_.call_after(grace, [this] {
+        if (group_) group_->request_end(options_.group.grace);
+    });
+    if (std::ranges::all_of(ranks_, [](const Rank& rank) { return rank.exited; }) && group_) {
+        group_->request_end(options_.group.grace);
+    }
+}
+
+void GroupSession::on_group_ended(const wire::SupervisionEnded& report) {
+    for (const auto pid : report.surviving_pids) {
+        log::error("process " + std::to_string(pid) + " of the group cannot be ended");
+    }
+    loop_.cancel(end_timer_);
+    if (!failure_ && next_state(state_, GroupEvent::gone) == GroupState::failed) {
+        // Reports that are still in their settle window name the cause; nothing more will come.
+        if (loss_.empty()) {
+            Failure failure;
+            failure.code = code_of_loss();
+            failure.message = "the group ended";
+            loss_.add(FirstCause::Kind::other, std::move(failure));
+        }
+        loop_.cancel(loss_timer_);
+        failure_ = loss_.choose();
+        fail_everything(*failure_);
+    }
+    // Its callback is on the stack.
+    loop_.post([this] {
+        execution_.reset();
+        handler_.reset();
+        relay_.reset();
+        group_.reset();
+        advance(GroupEvent::gone);
+    });
+}
+
+Failure GroupSession::failure_of_rank(int rank, ReturnCode code, std::string message) const {
+    const auto& entry = ranks_.at(static_cast<std::size_t>(rank));
+    Failure failure;
+    failure.code = code;
+    failure.message = std::move(message);
+    failure.rank = rank;
+    failure.host = entry.host;
+    failure.pid = entry.pid;
+    return failure;
+}
+
+ReturnCode GroupSession::code_of_loss() const {
+    return state_ == GroupState::launching || state_ == GroupState::initialising ? ReturnCode::initialisation_error
+                                                                                 : ReturnCode::execution_exception;
+}
+
+void GroupSession::acknowledge_output(int rank, std::size_t bytes) {
+    if (group_) group_->acknowledge_output(rank, bytes);
+}
+
+void GroupSession::report(GroupReport& report) const {
+    report.state = state_;
+    report.incarnation = incarnation_;
+    if (!group_) return;
+    report.run_id = group_->run_id();
+    report.refused_handshakes = group_->transport()->refused_handshakes();
+    report.dropped_messages = execution_->dropped() + handler_->dropped() + relay_->dropped();
+    for (int rank = 0; rank < options_.group.world_size; ++rank) {
+        const auto& entry = ranks_[static_cast<std::size_t>(rank)];
+        const auto& connection = execution_->connection(rank);
+        report.ranks.push_back(
+            {rank, entry.host, entry.pid, connection.tcp ? "tcp" : "ipc", connection.curve ? "curve" : "plain"});
+    }
+}
+
+}  // namespace rankexec

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "rankexec/core/executor/first_cause.hpp"
+#include "rankexec/core/executor/group_lifecycle.hpp"
+#include "rankexec/core/executor/multi_process_executor.hpp"
+#include "rankexec/core/executor/rank_group.hpp"
+#include "rankexec/core/system/event_loop.hpp"
+#include "rankexec/ipc/channel/parent_channel.hpp"
+#include "rankexec/ipc/wire/codec.hpp"
+
+namespace rankexec {
+
+/// One incarnation of an executor's group: drives it through its life cycle, sends it tasks and
+/// events, and turns whatever goes wrong into the one failure that caused it.
+///
+/// Lives on one EventLoop: all functions are called on its thread, and so are all callbacks, each of
+/// which is called exactly once.
+class GroupSession {
+public:
+    struct Hooks {
+        /// `context`: what the event's changes are relative to.
+        std::function<void(int rank, wire::FireEvent&&, Context context)> on_rank_event;
+        std::function<void(wire::RankOutput&&)> on_output;
+        /// After each change of state.
+        std::function<void(GroupState)> on_state;
+    };
+    struct Task {
+        std::uint64_t id = 0;
+        std::string name;
+        Shareable input;
+        Context context;
+        ExecuteOptions options;
+        EventLoop::Clock::time_point deadline;  ///< when options.deadline is set
+        std::function<void(GroupReply&&)> on_done;
+    };
+    struct Event {
+        std::string type;
+        Context context;
+        bool all_ranks = false;  ///< wait for every rank, not only for rank 0
+        std::function<void(ContextChanges&&, std::string error)> on_done;
+    };
+
+    GroupSession(EventLoop& loop, const MultiProcessOptions& options, std::uint32_t incarnation, Hooks hooks);
+    ~GroupSession();
+
+    void launch(Context context, std::function<void(tl::expected<void, Failure>)> on_ready);
+    void submit(Task task);
+    void abort_task(std::uint64_t id, const std::string& reason);
+    void send_event(Event event);
+    /// The parent's handlers have seen the event.
+    void answer_rank_event(int rank, wire::EventHandled answer);
+    void acknowledge_output(int rank, std::size_t bytes);
+    /// Ends the group. `on_gone` when nothing is left.
+    void close(std::function<void()> on_gone);
+    /// Gives up on a group that is not ready yet, with that failure.
+    void give_up(Failure failure);
+
+    [[nodiscard]] GroupState state() const noexcept { return state_; }
+    /// Why the group failed; nothing when it has not.
+    [[nodiscard]] const std::optional<Failure>& failure() const noexcept { return failure_; }
+    void report(GroupReport& report) const;
+
+private:
+    struct Rank {
+        bool hello = false;
+        bool handler_attached = false;
+        bool relay_attached = false;
+        bool initialised = false;
+        bool exited = false;
+        std::int64_t pid = 0;
+        std::string host;
+        std::uint64_t handled_events = 0;  ///< how many of this rank's events the parent has handled
+        [[nodiscard]] bool connected() const { return hello && handler_attached && relay_attached; }
+    };
+    struct OpenTask {
+        Task task;
+        std::vector<std::optional<wire::Result>> results;
+        std::optional<Failure> verdict;  ///< abort or deadline: what the reply will say
+        FirstCause cause;
+        bool told_to_abort = false;
+        EventLoop::TimerId deadline_timer = 0;
+        EventLoop::TimerId settle_timer = 0;
+        EventLoop::TimerId grace_timer = 0;
+    };
+    struct OpenEvent {
+        Event event;
+        std::set<int> awaited;
+        ContextChanges changes;
+    };
+
+    bool advance(GroupEvent event);
+
+    void on_execution(int rank, wire::Message&& message);
+    void on_handler(int rank, wire::Message&& message);
+    void on_relay(int rank, wire::Message&& message);
+    void on_hello(int rank, wire::Hello&& hello);
+    void on_attached(int rank);
+    void on_initialised(int rank, wire::Initialised&& message);
+    void on_result(int rank, wire::Result&& result);
+    void on_event_done(int rank, wire::EventDone&& done);
+    void on_violation(int rank, const std::string& why);
+    void on_rank_exited(const wire::RankExited& report);
+    void on_group_ended(const wire::SupervisionEnded& report);
+
+    void start_next_task();
+    void abort_ranks(const std::string& reason);
+    void expect_end_of_task();
+    void judge_task();
+    void finish_task_if_complete();
+    void finish_task(Failure failure);
+    void drop_timers(OpenTask& open);
+    [[nodiscard]] GroupReply collect(OpenTask& open) const;
+
+    void note_loss(FirstCause::Kind kind, Failure failure);
+    void judge_loss();
+    void fail_everything(const Failure& failure);
+    void tell_ranks_to_close(const std::string& reason);
+    void end_after_grace(std::chrono::milliseconds grace);
+
+    [[nodiscard]] Failure failure_of_rank(int rank, ReturnCode code, std::string message) const;
+    [[nodiscard]] ReturnCode code_of_loss() const;
+    [[nodiscard]] Context context_of(const wire::FireEvent& event) const;
+    void send(ParentChannel& channel, int rank, const wire::Message& message);
+    Rank& rank_at(int rank) { return ranks_.at(static_cast<std::size_t>(rank)); }
+
+    EventLoop& loop_;
+    const MultiProcessOptions& options_;
+    std::uint32_t incarnation_;
+    Hooks hooks_;
+    GroupState state_ = GroupState::idle;
+    std::unique_ptr<RankGroup> group_;
+    std::optional<ParentChannel> execution_;
+    std::optional<ParentChannel> handler_;
+    std::optional<ParentChannel> relay_;
+    std::vector<Rank> ranks_;
+    Context context_;  ///< of the run
+    wire::Initialise initialise_;
+    std::function<void(tl::expected<void, Failure>)> on_ready_;
+    std::vector<std::function<void()>> on_gone_;
+    std::deque<Task> queue_;
+    std::optional<OpenTask> open_;
+    std::map<std::uint64_t, OpenEvent> events_;
+    std::uint64_t last_event_ = 0;  ///< number of the last event that was sent
+    FirstCause loss_;
+    std::optional<Failure> failure_;
+    EventLoop::TimerId ready_timer_ = 0;
+    EventLoop::TimerId loss_timer_ = 0;
+    EventLoop::TimerId end_timer_ = 0;
+    bool told_to_close_ = false;
+};
+
+}  // namespace rankexec

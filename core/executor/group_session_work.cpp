@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+// A group's tasks and events while it is up.
+#include <algorithm>
+#include <utility>
+
+#include "rankexec/core/executor/group_session.hpp"
+#include "rankexec/core/model/rank_list.hpp"
+#include "rankexec/core/system/log.hpp"
+
+namespace rankexec {
+namespace {
+
+/// How long a rank's death may take to be reported after a peer's exception that it caused.
+constexpr std::chrono::milliseconds kSettle{10};
+
+}  // namespace
+
+// ---- tasks --------------------------------------------------------------------------------------
+
+void GroupSession::submit(Task task) {
+    const auto refuse = [&](ReturnCode code, std::string message) {
+        GroupReply reply;
+        reply.reply = Shareable::failed(code, std::move(message));
+        task.on_done(std::move(reply));
+    };
+    if (state_ == GroupState::failing || state_ == GroupState::failed) {
+        GroupReply reply;
+        reply.reply = Shareable::failed(*failure_);
+        task.on_done(std::move(reply));
+    } else if (state_ != GroupState::ready) {
+        refuse(ReturnCode::not_ready, "no group is up (" + std::string(to_string(state_)) + "); initialise first" +
+                                          (failure_ ? "; the last one failed: " + failure_->message : ""));
+    } else if (queue_.size() >= options_.queue_limit) {
+        refuse(ReturnCode::bad_request_data,
+               std::to_string(queue_.size()) + " tasks are waiting already; the queue takes no more");
+    } else {
+        queue_.push_back(std::move(task));
+        start_next_task();
+    }
+}
+
+void GroupSession::start_next_task() {
+    if (open_ || queue_.empty() || state_ != GroupState::ready) return;
+    open_.emplace();
+    open_->task = std::move(queue_.front());
+    queue_.pop_front();
+    open_->results.resize(ranks_.size());
+    const auto id = open_->task.id;
+
+    wire::Execute message;
+    message.task_id = id;
+    message.task = open_->task.name;
+    message.context = open_->task.context.serialisable();
+    message.input = open_->task.input;
+    for (int rank = 0; rank < options_.group.world_size; ++rank) {
+        message.want_data = rank == 0 || open_->task.options.all_results;
+        if (const auto sent = execution_->send(rank, message); !sent) {
+            // The same bytes go to every rank, so this is the first: nothing was sent.
+            Failure failure;
+            failure.code = ReturnCode::bad_request_data;
+            failure.message = "task \"" + open_->task.name + "\" cannot be sent: " + sent.error();
+            finish_task(std::move(failure));
+            return;
+        }
+    }
+    if (open_->task.options.deadline.count() > 0) {
+        open_->deadline_timer = loop_.call_at(open_->task.deadline, [this] {
+            Failure failure;
+            failure.code = ReturnCode::task_timeout;
+            for (int rank = 0; rank < options_.group.world_size; ++rank) {
+                if (!open_->results[static_cast<std::size_t>(rank)]) failure.ranks.push_back(rank);
+            }
+            failure.message = "task \"" + open_->task.name + "\" has passed its deadline of " +
+                              std::to_string(open_->task.options.deadline.count()) + " ms; no answer from ranks " +
+                              format_ranks(failure.ranks);
+            if (!open_->verdict) open_->verdict = std::move(failure);
+            abort_ranks("the deadline has passed");
+            expect_end_of_task();
+        });
+    }
+}
+
+void GroupSession::abort_task(std::uint64_t id, const std::string& reason) {
+    Failure failure;
+    failure.code = ReturnCode::task_aborted;
+    failure.message = reason;
+    if (open_ && open_->task.id == id) {
+        if (!open_->verdict) open_->verdict = std::move(failure);
+        abort_ranks(reason);
+        expect_end_of_task();
+        return;
+    }
+    const auto waiting = std::ranges::find(queue_, id, &Task::id);
+    if (waiting == queue_.end()) return;
+    auto task = std::move(*waiting);
+    queue_.erase(waiting);
+    GroupReply reply;
+    reply.reply = Shareable::failed(failure);
+    task.on_done(std::move(reply));
+}
+
+void GroupSession::abort_ranks(const std::string& reason) {
+    if (open_->told_to_abort) return;
+    open_->told_to_abort = true;
+    for (int rank = 0; rank < options_.group.world_size; ++rank) {
+        if (!open_->results[static_cast<std::size_t>(rank)]) {
+            send(*handler_, rank, wire::AbortTask{open_->task.id, reason});
+        }
+    }
+}
+
+/// From here on the task may take abort_grace; then the ranks that have not returned cost the group.
+void GroupSession::expect_end_of_task() {
+    if (open_->grace_timer != 0) return;
+    open_->grace_timer = loop_.call_after(options_.abort_grace, [this] {
+        std::vector<int> missing;
+        for (int rank = 0; rank < options_.group.world_size; ++rank) {
+            if (!open_->results[static_cast<std::size_t>(rank)]) missing.push_back(rank);
+        }
+        auto failure = open_->verdict ? *open_->verdict : open_->cause.choose().value_or(Failure{});
+        failure.message += "; ranks " + format_ranks(missing) + " did not return from the aborted task within " +
+                           std::to_string(options_.abort_grace.count()) + " ms, so the group was ended";
+        if (open_->verdict) open_->verdict = failure;
+        give_up(std::move(failure));
+    });
+}
+
+void GroupSession::on_result(int rank, wire::Result&& result) {
+    if (!open_ || result.task_id != open_->task.id) {
+        log::warning("rank " + std::to_string(rank) + " sent a result for task " + std::to_string(result.task_id) +
+                     ", which is not open; dropped");
+        return;
+    }
+    auto& slot = open_->results[static_cast<std::size_t>(rank)];
+    if (slot) return;
+    if (!result.reply.ok() && !open_->told_to_abort) {
+        auto failure = result.reply.failure.value_or(Failure{});
+        failure.code = result.reply.code;
+        failure.rank = rank;
+        open_->cause.add(FirstCause::Kind::exception, std::move(failure));
+        if (open_->settle_timer == 0) {
+            open_->settle_timer = loop_.call_after(kSettle, [this] { judge_task(); });
+        }
+    }
+    slot = std::move(result);
+    finish_task_if_complete();
+}
+
+/// A rank has failed while others may sit in a collective with it.
+void GroupSession::judge_task() {
+    const auto cause = open_->cause.choose();
+    abort_ranks("rank " + std::to_string(cause && cause->rank ? *cause->rank : -1) + " failed");
+    expect_end_of_task();
+    finish_task_if_complete();
+}
+
+void GroupSession::finish_task_if_complete() {
+    if (!open_) return;
+    for (std::size_t rank = 0; rank < ranks_.size(); ++rank) {
+        const auto& result = open_->results[rank];
+        // Events that the rank fired before its result come over another socket.
+        if (!result || ranks_[rank].handled_events < result->last_event) return;
+    }
+    // A failed rank may be the victim of one whose death is about to be reported.
+    if (!open_->cause.empty() && !open_->told_to_abort) return;
+    if (open_->verdict) {
+        finish_task(*open_->verdict);
+        return;
+    }
+    if (!open_->cause.empty()) {
+        finish_task(*open_->cause.choose());
+        return;
+    }
+    // Rank 0 last, so that it wins.
+    for (std::size_t rank = open_->task.options.all_results ? ranks_.size() : 1; rank-- > 0;) {
+        open_->task.context.apply(open_->results[rank]->changes);
+    }
+    auto reply = collect(*open_);
+    reply.reply = reply.results.empty() ? std::move(open_->results[0]->reply) : reply.results[0];
+    drop_timers(*open_);
+    auto done = std::move(open_->task.on_done);
+    open_.reset();
+    done(std::move(reply));
+    start_next_task();
+}
+
+void GroupSession::finish_task(Failure failure) {
+    drop_timers(*open_);
+    auto reply = collect(*open_);
+    reply.reply = Shareable::failed(std::move(failure));
+    auto done = std::move(open_->task.on_done);
+    open_.reset();
+    done(std::move(reply));
+    start_next_task();
+}
+
+GroupReply GroupSession::collect(OpenTask& open) const {
+    GroupReply reply;
+    if (!open.task.options.all_results) return reply;
+    for (std::size_t rank = 0; rank < ranks_.size(); ++rank) {
+        if (open.results[rank]) {
+            reply.results.push_back(std::move(open.results[rank]->reply));
+        } else {
+            reply.results.push_back(
+                Shareable::failed(failure_of_rank(static_cast<int>(rank), ReturnCode::task_aborted, "no result")));
+        }
+    }
+    return reply;
+}
+
+void GroupSession::drop_timers(OpenTask& open) {
+    for (const auto timer : {open.deadline_timer, open.settle_timer, open.grace_timer}) loop_.cancel(timer);
+}
+
+// ---- events -------------------------------------------------------------------------------------
+
+void GroupSession::send_event(Event event) {
+    if (state_ != GroupState::ready) {
+        event.on_done({}, "no group is up");
+        return;
+    }
+    wire::ParentEvent message;
+    message.event_id = last_event_ + 1;
+    message.type = event.type;
+    message.context = event.context.serialisable();
+    OpenEvent open;
+    for (int rank = 0; rank < options_.group.world_size; ++rank) {
+        message.want_changes = rank == 0;
+        const auto sent = handler_->send(rank, message);
+        if (!sent) {
+            event.on_done({}, "event " + event.type + " cannot be sent: " + sent.error());
+            return;
+        }
+        if (rank == 0 || event.all_ranks) open.awaited.insert(rank);
+    }
+    ++last_event_;
+    open.event = std::move(event);
+    events_.emplace(last_event_, std::move(open));
+}
+
+Context GroupSession::context_of(const wire::FireEvent& event) const {
+    if (event.task_id != 0 && open_ && open_->task.id == event.task_id) return open_->task.context;
+    const auto found = events_.find(event.parent_event);
+    return found != events_.end() ? found->second.event.context : context_;
+}
+
+void GroupSession::on_event_done(int rank, wire::EventDone&& done) {
+    const auto found = events_.find(done.event_id);
+    if (found == events_.end()) return;
+    auto& open = found->second;
+    if (open.awaited.erase(rank) == 0) return;
+    if (rank == 0) open.changes = std::move(done.changes);
+    if (!open.awaited.empty()) return;
+    auto finished = std::move(open);
+    events_.erase(found);
+    finished.event.on_done(std::move(finished.changes), {});
+}
+
+void GroupSession::answer_rank_event(int rank, wire::EventHandled answer) {
+    ++rank_at(rank).handled_events;
+    if (relay_) send(*relay_, rank, answer);
+    finish_task_if_complete();
+}
+
+void GroupSession::send(ParentChannel& channel, int rank, const wire::Message& message) {
+    if (const auto sent = channel.send(rank, message); !sent) {
+        log::error("rank " + std::to_string(rank) + ": " + std::string(wire::name_of(message)) +
+                   " cannot be sent: " + sent.error());
+    }
+}
+
+}  // namespace rankexec

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rankexec/core/executor/output_pump.hpp"
+
+#include <utility>
+
+namespace rankexec {
+
+OutputPump::OutputPump(Sink sink, Done done)
+    : sink_(std::move(sink)), done_(std::move(done)), thread_([this] { run(); }) {}
+
+OutputPump::~OutputPump() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+}
+
+void OutputPump::push(wire::RankOutput output) {
+    {
+        const std::lock_guard lock(mutex_);
+        queue_.push_back(std::move(output));
+    }
+    changed_.notify_all();
+}
+
+void OutputPump::drain(std::chrono::milliseconds longest) {
+    if (std::this_thread::get_id() == thread_.get_id()) return;
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, longest, [this] { return queue_.empty() && !busy_; });
+}
+
+void OutputPump::run() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+        if (queue_.empty()) return;
+        const auto output = std::move(queue_.front());
+        queue_.pop_front();
+        busy_ = true;
+        lock.unlock();
+        sink_(output.rank, output.stream,
+              std::string_view(reinterpret_cast<const char*>(output.bytes.data()), output.bytes.size()));
+        done_(output.rank, output.bytes.size());
+        lock.lock();
+        busy_ = false;
+        changed_.notify_all();
+    }
+}
+
+}  // namespace rankexec

@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rankexec/core/executor/rank_group.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "rankexec/core/component/configuration_error.hpp"
+#include "rankexec/core/executor/group_plan.hpp"
+#include "rankexec/core/model/rank_list.hpp"
+#include "rankexec/core/process/host/guardian_client.hpp"
+#include "rankexec/core/system/log.hpp"
+#include "rankexec/ipc/channel/parent_channel.hpp"
+#include "rankexec/ipc/transport/transport_server.hpp"
+
+namespace rankexec {
+namespace {
+
+using std::chrono::milliseconds;
+
+/// After the launcher command has ended, the last reports of its shims may still be on their way.
+constexpr milliseconds kReportSettle{1000};
+/// For a launcher command to end by itself once its ranks are gone, before it is told to.
+constexpr milliseconds kLauncherExit{1000};
+/// And after it was told to, before it is killed.
+constexpr milliseconds kLauncherGrace{2000};
+/// For shims on other hosts to confirm the end after everything here is gone.
+constexpr milliseconds kRemoteConfirm{2000};
+
+constexpr int kNotFound = 127;
+constexpr int kNotExecutable = 126;
+
+/// One rank as its supervisor reports it.
+struct RankRecord {
+    bool hello = false;  ///< its shim has connected
+    bool started = false;
+    bool exited = false;
+    bool confirmed = false;  ///< its shim has left nothing
+    std::int64_t pid = 0;
+    std::string host;
+};
+
+class GuardedRankGroup final : public RankGroup {
+public:
+    GuardedRankGroup(EventLoop& loop, GroupOptions options, Callbacks callbacks)
+        : loop_(loop),
+          options_(std::move(options)),
+          callbacks_(std::move(callbacks)),
+          ranks_(static_cast<std::size_t>(options_.world_size)) {}
+
+    ~GuardedRankGroup() override {
+        loop_.cancel(timer_);
+        loop_.cancel(launcher_timer_);
+    }
+
+    tl::expected<void, Failure> launch(bool channels, std::uint32_t incarnation) {
+        auto plan = plan_group(options_, nullptr);
+        if (!plan) return tl::unexpected(plan.error());
+        direct_ = plan->direct;
+        if (channels || !direct_) {
+            TransportServer::Options transport;
+            transport.world_size = options_.world_size;
+            transport.incarnation = incarnation;
+            transport.tcp = plan->may_be_remote;
+            transport.advertise_address = options_.advertise_address;
+            auto started = TransportServer::start(loop_, transport);
+            if (!started) return tl::unexpected(started.error());
+            transport_ = std::move(*started);
+            plan = plan_group(options_, &transport_->bootstrap());
+            if (!plan) return tl::unexpected(plan.error());
+        }
+        remote_ = plan->may_be_remote;
+        orphan_grace_ms_ =
+            static_cast<std::uint32_t>(options_.orphan_grace ? options_.orphan_grace->count() : plan->orphan_grace_ms);
+        run_id_ = transport_ ? transport_->bootstrap().run_id : random_run_id();
+        if (!direct_) open_supervision();
+        auto order =
+            supervise_order(options_, *plan, run_id_, transport_ ? &transport_->bootstrap() : nullptr, channels);
+        if (!order) return tl::unexpected(order.error());
+        GuardianClient::Callbacks guardian;
+        guardian.on_message = [this](wire::Message&& message) { on_guardian(std::move(message)); };
+        guardian.on_gone = [this](bool expected) { on_guardian_gone(expected); };
+        auto started = GuardianClient::start(loop_, *order, std::move(guardian));
+        if (!started) return tl::unexpected(started.error());
+        guardian_ = std::move(*started);
+        return {};
+    }
+
+    void request_end(milliseconds grace) override {
+        if (ended_) return;
+        ending_ = true;
+        grace_ = grace;
+        const wire::EndGroup order{static_cast<std::uint32_t>(grace.count())};
+        if (direct_ || none_said_hello()) {
+            send_to_guardian(order);
+            return;
+        }
+        for (int rank = 0; rank < options_.world_size; ++rank) send_to_shim(rank, order);
+        // The shims end their ranks with the full grace; what a launcher does on its own signals is
+        // cruder (facts: srun kills at once, mpirun after a second), so it comes second.
+        loop_.cancel(timer_);
+        if (grace.count() == 0) {
+            send_to_guardian(order);
+        } else {
+            timer_ = loop_.call_after(grace, [this] { end_launcher(); });
+            end_launcher_if_idle();
+        }
+    }
+
+    void signal_ranks(int signal) override { send_to_all(wire::SignalRanks{signal}); }
+
+    void write_input(const Bytes& bytes) override {
+        const int last = options_.stdin_mode == wire::StdinMode::all ? options_.world_size : 1;
+        for (int rank = 0; rank < last && options_.stdin_mode != wire::StdinMode::none; ++rank) {
+            send_to_rank(rank, wire::RankInput{rank, bytes});
+        }
+    }
+
+    void acknowledge_output(int rank, std::size_t bytes) override {
+        const wire::RankOutputCredit credit{rank, bytes};
+        if (rank < 0) {
+            send_to_guardian(credit);
+        } else {
+            send_to_rank(rank, credit);
+        }
+    }
+
+    [[nodiscard]] const std::string& run_id() const override { return run_id_; }
+    [[nodiscard]] TransportServer* transport() override { return transport_.get(); }
+
+private:
+    void open_supervision() {
+        ParentChannel::Callbacks callbacks;
+        callbacks.on_message = [this](int rank, wire::Message&& message) { on_shim(rank, std::move(message)); };
+        const auto broken = [this](int rank, const std::string& why) {
+            lose("the shim of rank " + std::to_string(rank) + " does not follow the protocol: " + why);
+        };
+        callbacks.on_bad_body = broken;
+        callbacks.on_violation = broken;
+        supervision_.emplace(*transport_, ChannelKind::supervision, options_.world_size, std::move(callbacks));
+    }
+
+    // ---- what the guardian reports --------------------------------------------------------------
+
+    void on_guardian(wire::Message&& message) {
+        if (auto* exited = std::get_if<wire::LauncherExited>(&message)) {
+            launcher_exited(std::move(*exited));
+        } else if (auto* ended = std::get_if<wire::SupervisionEnded>(&message)) {
+            guardian_ended(std::move(ended->surviving_pids));
+        } else {
+            on_report(std::move(message));
+        }
+    }
+
+    void on_guardian_gone(bool expected) {
+        guardian_gone_ = true;
+        if (expected || ended_) return;
+        // Its death signal ends what it started; shims end the rest.
+        send_to_all(wire::EndGroup{0});
+        lose("the guardian process ended unexpectedly; its ranks are being ended");
+        guardian_ended({});
+    }
+
+    void launcher_exited(wire::LauncherExited&& report) {
+        launcher_report_ = std::move(report);
+        if (ending_ || all_exited()) return;
+        launcher_timer_ = loop_.call_after(kReportSettle, [this] { judge_launcher(); });
+    }
+
+    void judge_launcher() {
+        if (ending_ || ended_ || all_exited()) return;
+        Failure failure;
+        failure.code = ReturnCode::launch_error;
+        for (int rank = 0; rank < options_.world_size; ++rank) {
+            if (!record(rank).exited) failure.ranks.push_back(rank);
+        }
+        const bool any = std::ranges::any_of(ranks_, [](const RankRecord& record) { return record.started; });
+        failure.message = "launcher " + options_.launcher + " ended (" + to_string(launcher_report_->status) + ") " +
+                          (any ? "before these ranks did" : "before any rank was started");
+        failure.exit = launcher_report_->status;
+        failure.stderr_tail = launcher_report_->stderr_tail;
+        lose(std::move(failure));
+    }
+
+    // ---- what shims report ----------------------------------------------------------------------
+
+    void on_shim(int rank, wire::Message&& message) {
+        if (const auto* hello = std::get_if<wire::ShimHello>(&message)) {
+            shim_hello(rank, *hello);
+        } else if (std::holds_alternative<wire::SupervisionEnded>(message)) {
+            record(rank).confirmed = true;
+            end_launcher_if_idle();
+            finish_if_confirmed();
+        } else {
+            on_report(std::move(message));
+        }
+    }
+
+    void shim_hello(int rank, const wire::ShimHello& hello) {
+        auto& entry = record(rank);
+        if (entry.hello) {
+            log::warning("a second shim for rank " + std::to_string(rank) + " was refused");
+            return;
+        }
+        entry.hello = true;
+        entry.host = hello.host;
+        if (!hello.step.empty() && step_ != hello.step) {
+            step_ = hello.step;
+            send_to_guardian(wire::LauncherStep{step_});
+        }
+        if (ending_) {
+            send_to_shim(rank, wire::EndGroup{static_cast<std::uint32_t>(grace_.count())});
+            return;
+        }
+        // Where the ranks meet is known when rank 0's host is.
+        if (!record(0).hello) return;
+        for (int other = 0; other < options_.world_size; ++other) set_up_shim(other);
+    }
+
+    void set_up_shim(int rank) {
+        auto& entry = record(rank);
+        if (!entry.hello || entry.started || set_up_[static_cast<std::size_t>(rank)]) return;
+        set_up_[static_cast<std::size_t>(rank)] = true;
+        if (master_port_ == 0) master_port_ = free_port();
+        const bool here = !supervision_->connection(0).tcp;
+        wire::ShimSetup setup;
+        setup.environment = added_environment(options_, run_id_, here ? "127.0.0.1" : record(0).host, master_port_);
+        setup.log_directory = options_.log_directory;
+        setup.stdin_mode = options_.stdin_mode;
+        setup.forward_output = options_.forward_output;
+        setup.orphan_grace_ms = orphan_grace_ms_;
+        send_to_shim(rank, setup);
+    }
+
+    // ---- what both report -----------------------------------------------------------------------
+
+    void on_report(wire::Message&& message) {
+        if (auto* started = std::get_if<wire::RankStarted>(&message)) {
+            auto& entry = record(started->rank);
+            entry.started = true;
+            entry.pid = started->pid;
+            if (!started->host.empty()) entry.host = started->host;
+            if (callbacks_.on_started) callbacks_.on_started(*started);
+        } else if (auto* failed = std::get_if<wire::RankNotStarted>(&message)) {
+            wire::RankExited exited;
+            exited.rank = failed->rank;
+            exited.status.number = failed->error == ENOENT || failed->error == ENOTDIR ? kNotFound : kNotExecutable;
+            exited.stderr_tail = {failed->message};
+            rank_exited(std::move(exited));
+        } else if (auto* output = std::get_if<wire::RankOutput>(&message)) {
+            if (callbacks_.on_output) {
+                callbacks_.on_output(std::move(*output));
+            } else {
+                acknowledge_output(output->rank, output->bytes.size());
+            }
+        } else if (auto* exited = std::get_if<wire::RankExited>(&message)) {
+            rank_exited(std::move(*exited));
+        }
+    }
+
+    void rank_exited(wire::RankExited&& report) {
+        auto& entry = record(report.rank);
+        if (entry.exited) return;
+        entry.exited = true;
+        if (callbacks_.on_exited) callbacks_.on_exited(report);
+        end_launcher_if_idle();
+    }
+
+    // ---- ending ---------------------------------------------------------------------------------
+
+    void lose(const std::string& message) {
+        Failure failure;
+        failure.code = ReturnCode::launch_error;
+        failure.message = message;
+        lose(std::move(failure));
+    }
+
+    void lose(Failure failure) {
+        if (lost_ || ended_) return;
+        lost_ = true;
+        if (callbacks_.on_lost) callbacks_.on_lost(failure);
+        if (!ending_) request_end(options_.grace);
+    }
+
+    /// Once every rank is gone the launcher has nothing to wait for; some wait anyway.
+    void end_launcher_if_idle() {
+        if (direct_ || !ending_ || !all_exited()) return;
+        loop_.cancel(timer_);
+        timer_ = loop_.call_after(std::min(kLauncherExit, grace_), [this] { end_launcher(); });
+    }
+
+    void end_launcher() {
+        if (launcher_ended_) return;
+        launcher_ended_ = true;
+        send_to_guardian(wire::EndGroup{static_cast<std::uint32_t>(std::min(kLauncherGrace, grace_).count())});
+    }
+
+    void guardian_ended(std::vector<std::int64_t> survivors) {
+        survivors_ = std::move(survivors);
+        guardian_done_ = true;
+        finish_if_confirmed();
+        if (ended_) return;
+        loop_.cancel(timer_);
+        timer_ = loop_.call_after(kRemoteConfirm, [this] { finish(); });
+    }
+
+    /// Shims on this host were ended with the guardian's sweep; others have to say so themselves.
+    void finish_if_confirmed() {
+        if (!guardian_done_ || ended_) return;
+        for (int rank = 0; rank < options_.world_size; ++rank) {
+            if (is_elsewhere(rank) && !record(rank).confirmed) return;
+        }
+        finish();
+    }
+
+    void finish() {
+        if (ended_) return;
+        ended_ = true;
+        loop_.cancel(timer_);
+        loop_.cancel(launcher_timer_);
+        wire::SupervisionEnded report{survivors_};
+        for (int rank = 0; rank < options_.world_size; ++rank) {
+            const auto& entry = record(rank);
+            if (!is_elsewhere(rank) || entry.confirmed) continue;
+            log::warning("rank " + std::to_string(rank) + " on " + entry.host + " has not confirmed its end");
+            if (entry.pid != 0) report.surviving_pids.push_back(entry.pid);
+        }
+        // May destroy this object.
+        if (callbacks_.on_ended) callbacks_.on_ended(report);
+    }
+
+    [[nodiscard]] bool is_elsewhere(int rank) const {
+        return !direct_ && ranks_[static_cast<std::size_t>(rank)].hello && supervision_->connection(rank).tcp;
+    }
+    [[nodiscard]] bool none_said_hello() const {
+        return std::ranges::none_of(ranks_, [](const RankRecord& record) { return record.hello; });
+    }
+    [[nodiscard]] bool all_exited() const {
+        return std::ranges::all_of(ranks_, [](const RankRecord& record) { return record.exited; });
+    }
+    RankRecord& record(int rank) { return ranks_.at(static_cast<std::size_t>(rank)); }
+
+    // ---- sending --------------------------------------------------------------------------------
+
+    void send_to_guardian(const wire::Message& message) {
+        if (guardian_ && !guardian_gone_) guardian_->send(message);
+    }
+    void send_to_shim(int rank, const wire::Message& message) {
+        if (!supervision_ || !supervision_->connected(rank)) return;
+        if (const auto sent = supervision_->send(rank, message); !sent) log::error(sent.error());
+    }
+    void send_to_rank(int rank, const wire::Message& message) {
+        if (direct_) {
+            send_to_guardian(message);
+        } else {
+            send_to_shim(rank, message);
+        }
+    }
+    void send_to_all(const wire::Message& message) {
+        if (direct_) {
+            send_to_guardian(message);
+            return;
+        }
+        for (int rank = 0; rank < options_.world_size; ++rank) send_to_shim(rank, message);
+    }
+
+    EventLoop& loop_;
+    GroupOptions options_;
+    Callbacks callbacks_;
+    std::string run_id_;
+    std::string step_;
+    bool direct_ = true;
+    bool remote_ = false;
+    std::uint32_t orphan_grace_ms_ = 0;
+    int master_port_ = 0;
+    std::vector<RankRecord> ranks_;
+    std::vector<bool> set_up_ = std::vector<bool>(ranks_.size(), false);
+    std::unique_ptr<TransportServer> transport_;
+    std::optional<ParentChannel> supervision_;
+    std::unique_ptr<GuardianClient> guardian_;
+    std::optional<wire::LauncherExited> launcher_report_;
+    milliseconds grace_{0};
+    EventLoop::TimerId timer_ = 0;
+    EventLoop::TimerId launcher_timer_ = 0;
+    std::vector<std::int64_t> survivors_;
+    bool ending_ = false;
+    bool lost_ = false;
+    bool launcher_ended_ = false;
+    bool guardian_done_ = false;
+    bool guardian_gone_ = false;
+    bool ended_ = false;
+};
+
+void require(bool good, ConfigurationError::Kind kind, const std::string& message) {
+    if (!good) throw ConfigurationError(kind, message);
+}
+
+}  // namespace
+
+void check_group_options(const GroupOptions& options) {
+    using Kind = ConfigurationError::Kind;
+    require(options.world_size >= 1 && options.world_size <= wire::kMaxRanks, Kind::rank_count,
+            "the number of ranks is " + std::to_string(options.world_size) + "; it must be an integer from 1 to " +
+                std::to_string(wire::kMaxRanks));
+    require(!options.program.empty() && !options.program.front().empty(), Kind::option,
+            "no program is given for the ranks");
+    require(options.gpus_per_rank >= 0, Kind::option, "gpus_per_rank is negative");
+    require(options.master_port >= 0 && options.master_port <= 65535, Kind::option, "master_port is not in 0..65535");
+    require(options.grace.count() >= 0, Kind::option, "the grace is negative");
+    require(!options.orphan_grace || options.orphan_grace->count() >= 0, Kind::option, "the orphan grace is negative");
+    for (const auto& entry : options.environment) {
+        require(entry.find('=') != std::string::npos && entry.front() != '=', Kind::option,
+                "environment entry \"" + entry + "\" is not of the form NAME=value");
+    }
+    (void)make_launcher(options.launcher);
+}
+
+tl::expected<std::unique_ptr<RankGroup>, Failure> RankGroup::start(EventLoop& loop, const GroupOptions& options,
+                                                                   Callbacks callbacks, bool channels,
+                                                                   std::uint32_t incarnation) {
+    check_group_options(options);
+    auto group = std::make_unique<GuardedRankGroup>(loop, options, std::move(callbacks));
+    if (const auto launched = group->launch(channels, incarnation); !launched) return tl::unexpected(launched.error());
+    return group;
+}
+
+}  // namespace rankexec

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// A worker whose executor does on request what a user's code might do.
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+#include <stdexcept>
+#include <thread>
+
+#include <unistd.h>
+
+#include "rankexec/core/component/executor.hpp"
+#include "rankexec/worker/worker.hpp"
+
+namespace {
+
+using namespace rankexec;
+
+/// The rank that a task's header names; -1: every rank.
+bool is_meant(const Shareable& input, const Context& context) {
+    const auto* rank = input.header("rank");
+    return rank == nullptr || rank->integer_or(-1) == -1 || rank->integer_or(-1) == context.integer_or("rank", -2);
+}
+
+class TestExecutor : public Executor {
+public:
+    explicit TestExecutor(const Value::Map& args) {
+        if (const auto found = args.find("fail"); found != args.end()) {
+            throw std::invalid_argument(found->second.text_or("refused"));
+        }
+        if (const auto found = args.find("die_on_rank"); found != args.end()) {
+            const char* rank = std::getenv("RANK");
+            if (rank != nullptr && std::atoi(rank) == found->second.integer_or(-1)) ::_exit(9);
+        }
+    }
+
+    void handle_event(const std::string& type, Context& context) override {
+        const auto rank = context.integer_or("rank", -1);
+        if (type == "start_run") ++start_runs_;
+        if (type == "parent.ask") {
+            context.set("answer", "from rank " + std::to_string(rank));
+            context.remove("question");
+        }
+        if (type == "parent.nest" && rank == 0) {
+            const auto level = context.integer_or("level", 0);
+            context.set("level", level + 1);
+            fire_event("rank.nest", context);
+        }
+        if (type == "end_run") {
+            if (const char* file = std::getenv("TEST_END_RUN_FILE")) {
+                if (FILE* out = std::fopen((std::string(file) + "." + std::to_string(rank)).c_str(), "w"))
+                    std::fclose(out);
+            }
+        }
+    }
+
+    Shareable execute(const std::string& task, const Shareable& input, Context& context, const Signal& abort) override {
+        const auto rank = context.integer_or("rank", -1);
+        if (task == "echo") {
+            Shareable reply = input;
+            reply.headers["rank"] = rank;
+            reply.headers["world_size"] = context.integer_or("world_size", -1);
+            reply.headers["start_runs"] = start_runs_;
+            context.set("last_rank", rank);
+            context.set("by_rank_" + std::to_string(rank), rank);
+            return reply;
+        }
+        const bool meant = is_meant(input, context);
+        if (task == "throw") {
+            if (meant) throw std::runtime_error("user code failed on purpose");
+            (void)abort.wait_for(std::chrono::seconds(60));
+            return {};
+        }
+        if (task == "bad_reply") {
+            if (meant) return Shareable::failed(ReturnCode::bad_task_data, "input is not to my taste");
+            return {};
+        }
+        if (task == "die") {
+            if (meant) {
+                std::cerr << "about to die\n" << std::flush;
+                const auto how = input.header("signal")->integer_or(0);
+                if (how != 0) ::kill(::getpid(), static_cast<int>(how));
+                ::_exit(static_cast<int>(input.header("code")->integer_or(0)));
+            }
+            (void)abort.wait_for(std::chrono::seconds(60));
+            return {};
+        }
+        if (task == "wait_for_abort") {
+            (void)abort.wait_for(std::chrono::seconds(60));
+            Shareable reply;
+            reply.headers["reason"] = abort.reason();
+            return reply;
+        }
+        if (task == "hang") {
+            std::cout << "hanging\n" << std::flush;
+            for (;;) ::pause();
+        }
+        if (task == "fire") {
+            const auto count = input.header("count")->integer_or(1);
+            for (std::int64_t number = 0; number < count; ++number) {
+                context.set("number", number);
+                context.set("sender", rank);
+                fire_event("rank.metric", context);
+            }
+            Shareable reply;
+            reply.headers["seen"] = context.integer_or("seen", -1);
+            return reply;
+        }
+        if (task == "print") {
+            std::cout << "out of rank " << rank << "\n" << std::flush;
+            std::cerr << "err of rank " << rank << "\n" << std::flush;
+            return {};
+        }
+        return Shareable::failed(ReturnCode::task_unknown, "no such task: " + task);
+    }
+
+private:
+    std::int64_t start_runs_ = 0;
+};
+
+class NoExecutor : public Component {};
+
+}  // namespace
+
+int main() {
+    ComponentRegistry registry;
+    registry.add<TestExecutor>("test_executor");
+    registry.add<NoExecutor>("no_executor");
+    return worker::run(registry);
+}

@@ -1,0 +1,505 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rankexec/core/executor/multi_process_executor.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <csignal>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "rankexec/core/component/configuration_error.hpp"
+#include "rankexec/core/component/engine.hpp"
+#include "rankexec/core/model/event_type.hpp"
+
+namespace rankexec {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::HasSubstr;
+
+MultiProcessOptions options_for(int ranks) {
+    MultiProcessOptions options;
+    options.group.world_size = ranks;
+    options.group.program = {RANKEXEC_TEST_WORKER};
+    options.components = {{"executor", "test_executor", {}}};
+    options.executor_id = "executor";
+    options.on_output = [](int, wire::OutputStream, std::string_view) {};
+    return options;
+}
+
+Shareable with_headers(Value::Map headers) {
+    Shareable input;
+    input.headers = std::move(headers);
+    return input;
+}
+
+ConfigurationError::Kind kind_of(const MultiProcessOptions& options) {
+    try {
+        MultiProcessExecutor executor(options);
+    } catch (const ConfigurationError& error) {
+        return error.kind();
+    }
+    ADD_FAILURE() << "no configuration error";
+    return ConfigurationError::Kind::option;
+}
+
+TEST(MultiProcessExecutor, M1_ConfigurationErrorsAreNamed) {
+    using Kind = ConfigurationError::Kind;
+    EXPECT_EQ(kind_of(options_for(0)), Kind::rank_count);
+    EXPECT_EQ(kind_of(options_for(-3)), Kind::rank_count);
+    EXPECT_EQ(kind_of(options_for(1'000'000'000)), Kind::rank_count);
+    auto options = options_for(1);
+    options.components[0].id.clear();
+    EXPECT_EQ(kind_of(options), Kind::component_id_missing);
+    options = options_for(1);
+    options.components.push_back(options.components[0]);
+    EXPECT_EQ(kind_of(options), Kind::component_id_duplicate);
+    options = options_for(1);
+    options.executor_id = "nobody";
+    EXPECT_EQ(kind_of(options), Kind::executor_id_unknown);
+    options = options_for(1);
+    options.group.launcher = "mpirum";
+    EXPECT_EQ(kind_of(options), Kind::launcher_unknown);
+}
+
+TEST(MultiProcessExecutor, M1_AnUnknownTypeOnARankIsAnErrorOfInitialiseWithTheRank) {
+    auto options = options_for(2);
+    options.components[0].type = "test_executr";
+    MultiProcessExecutor executor(options);
+    Context context;
+    const auto ready = executor.initialise(context);
+    ASSERT_FALSE(ready);
+    EXPECT_EQ(ready.error().code, ReturnCode::initialisation_error);
+    EXPECT_THAT(ready.error().message, HasSubstr("did you mean \"test_executor\""));
+    EXPECT_TRUE(ready.error().rank);
+    EXPECT_EQ(executor.report().state, GroupState::idle);
+}
+
+TEST(MultiProcessExecutor, M1_AnExecutorIdThatNamesNoExecutorIsAnErrorOfInitialise) {
+    auto options = options_for(1);
+    options.components = {{"executor", "no_executor", {}}};
+    MultiProcessExecutor executor(options);
+    Context context;
+    const auto ready = executor.initialise(context);
+    ASSERT_FALSE(ready);
+    EXPECT_THAT(ready.error().message, HasSubstr("is no Executor"));
+}
+
+TEST(MultiProcessExecutor, M1_AComponentThatRefusesItsArgumentsIsAnErrorOfInitialise) {
+    auto options = options_for(2);
+    options.components[0].args["fail"] = "learning rate is negative";
+    MultiProcessExecutor executor(options);
+    Context context;
+    const auto ready = executor.initialise(context);
+    ASSERT_FALSE(ready);
+    EXPECT_THAT(ready.error().message, HasSubstr("learning rate is negative"));
+}
+
+TEST(MultiProcessExecutor, M4_ARankThatDiesBeforeItsHelloIsAnErrorAtOnce) {
+    auto options = options_for(3);
+    options.group.program = {"/bin/sh", "-c", "echo cannot load model >&2; exit 7"};
+    MultiProcessExecutor executor(options);
+    Context context;
+    const auto ready = executor.initialise(context);
+    ASSERT_FALSE(ready);
+    EXPECT_EQ(ready.error().code, ReturnCode::initialisation_error);
+    ASSERT_TRUE(ready.error().exit);
+    EXPECT_EQ(ready.error().exit->number, 7);
+    EXPECT_THAT(ready.error().stderr_tail, ::testing::Contains("cannot load model"));
+}
+
+TEST(MultiProcessExecutor, M4_RanksThatNeverSayHelloAreListedWhenTheDeadlineHasPassed) {
+    auto options = options_for(2);
+    options.group.program = {"/bin/sleep", "1000"};
+    options.group.grace = milliseconds(200);
+    options.abort_grace = milliseconds(100);
+    options.ready_timeout = milliseconds(300);
+    MultiProcessExecutor executor(options);
+    Context context;
+    const auto ready = executor.initialise(context);
+    ASSERT_FALSE(ready);
+    EXPECT_EQ(ready.error().ranks, (std::vector<int>{0, 1}));
+    EXPECT_THAT(ready.error().message, HasSubstr("have not said hello"));
+}
+
+TEST(MultiProcessExecutor, M4_AMissingWorkerIsNamed) {
+    auto options = options_for(2);
+    options.group.program = {"/no/such/worker"};
+    MultiProcessExecutor executor(options);
+    Context context;
+    const auto ready = executor.initialise(context);
+    ASSERT_FALSE(ready);
+    EXPECT_THAT(ready.error().describe(), HasSubstr("/no/such/worker"));
+}
+
+TEST(MultiProcessExecutor, M4_AnAbortDuringInitialiseEndsTheGroup) {
+    auto options = options_for(2);
+    options.group.program = {"/bin/sleep", "1000"};
+    options.group.grace = milliseconds(200);
+    options.abort_grace = milliseconds(100);
+    MultiProcessExecutor executor(options);
+    Context context;
+    const Signal abort;
+    std::thread trigger([&] { abort.trigger("enough"); });
+    const auto ready = executor.initialise(context, abort);
+    trigger.join();
+    ASSERT_FALSE(ready);
+    EXPECT_EQ(ready.error().code, ReturnCode::task_aborted);
+    EXPECT_THAT(ready.error().message, HasSubstr("enough"));
+}
+
+/// Tells when every rank has begun the task "hang": only then does an abort find it running.
+class HangWatch {
+public:
+    explicit HangWatch(int ranks) : missing_(ranks) {}
+    void install(MultiProcessOptions& options) {
+        options.on_output = [this](int, wire::OutputStream, std::string_view bytes) {
+            if (bytes.find("hanging") == std::string_view::npos) return;
+            const std::lock_guard lock(mutex_);
+            --missing_;
+            changed_.notify_all();
+        };
+    }
+    void wait() {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return missing_ <= 0; });
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    int missing_;
+};
+
+/// A group of test workers that is up.
+class Group : public ::testing::Test {
+protected:
+    void start(int ranks) { start(options_for(ranks)); }
+    void start(MultiProcessOptions options) {
+        executor = std::make_unique<MultiProcessExecutor>(std::move(options));
+        const auto ready = executor->initialise(context);
+        ASSERT_TRUE(ready) << ready.error().describe();
+    }
+    Shareable execute(const std::string& task, const Shareable& input = {}) {
+        return executor->execute(task, input, context, abort);
+    }
+
+    Context context;
+    Signal abort;
+    std::unique_ptr<MultiProcessExecutor> executor;
+};
+
+TEST_F(Group, M5_RankZerosResultAndContextChangesAreMerged) {
+    start(3);
+    Shareable input = with_headers({{"round", 4}});
+    input.body["nested"]["text"] = "hello";
+    const std::vector<float> numbers{1.5F, -2.0F, 3.25F};
+    input.tensors.emplace("weights", Tensor::copy_of<float>(numbers, {3}));
+    context.set("learning_rate", 0.5);
+    const auto reply = execute("echo", input);
+    ASSERT_TRUE(reply.ok()) << reply.failure->describe();
+    EXPECT_EQ(reply.header("rank")->integer_or(-1), 0);
+    EXPECT_EQ(reply.header("round")->integer_or(-1), 4);
+    EXPECT_EQ(reply.header("world_size")->integer_or(-1), 3);
+    EXPECT_EQ(reply.body, input.body);
+    EXPECT_EQ(*reply.tensor("weights"), *input.tensor("weights"));
+    EXPECT_EQ(context.integer_or("last_rank", -1), 0);
+    EXPECT_EQ(context.integer_or("by_rank_0", -1), 0);
+    EXPECT_FALSE(context.get("by_rank_1"));
+}
+
+TEST_F(Group, M9_AllResultsAreMergedSoThatRankZeroWins) {
+    start(3);
+    ExecuteOptions options;
+    options.all_results = true;
+    const auto reply = executor->execute("echo", {}, context, abort, options);
+    ASSERT_TRUE(reply.reply.ok());
+    ASSERT_EQ(reply.results.size(), 3U);
+    for (int rank = 0; rank < 3; ++rank) {
+        EXPECT_EQ(reply.results[static_cast<std::size_t>(rank)].header("rank")->integer_or(-1), rank);
+        EXPECT_EQ(context.integer_or("by_rank_" + std::to_string(rank), -1), rank);
+    }
+    EXPECT_EQ(context.integer_or("last_rank", -1), 0);
+}
+
+TEST_F(Group, M5_AnExceptionOnAnyRankIsAFailureWithItsRankAndTheGroupLivesOn) {
+    start(3);
+    const auto reply = execute("throw", with_headers({{"rank", 2}}));
+    EXPECT_EQ(reply.code, ReturnCode::execution_exception);
+    ASSERT_TRUE(reply.failure);
+    EXPECT_EQ(reply.failure->rank, 2);
+    EXPECT_EQ(reply.failure->message, "user code failed on purpose");
+    EXPECT_TRUE(execute("echo").ok());
+}
+
+TEST_F(Group, M5_AReplyThatIsNotOkNamesItsRank) {
+    start(2);
+    const auto reply = execute("bad_reply", with_headers({{"rank", 1}}));
+    EXPECT_EQ(reply.code, ReturnCode::bad_task_data);
+    EXPECT_EQ(reply.failure->rank, 1);
+    EXPECT_EQ(execute("no such task").code, ReturnCode::task_unknown);
+}
+
+TEST_F(Group, M5_ARankThatDiesDuringATaskIsNamedWithItsExit) {
+    for (const auto& [signal, code] : {std::pair{SIGKILL, 0}, {SIGSEGV, 0}, {0, 3}, {0, 0}}) {
+        start(3);
+        const auto reply = execute("die", with_headers({{"rank", 1}, {"signal", signal}, {"code", code}}));
+        EXPECT_EQ(reply.code, ReturnCode::execution_exception);
+        ASSERT_TRUE(reply.failure);
+        EXPECT_EQ(reply.failure->rank, 1) << reply.failure->describe();
+        ASSERT_TRUE(reply.failure->exit) << reply.failure->describe();
+        EXPECT_EQ(reply.failure->exit->signalled, signal != 0);
+        EXPECT_EQ(reply.failure->exit->number, signal != 0 ? signal : code);
+        EXPECT_THAT(reply.failure->stderr_tail, ::testing::Contains("about to die"));
+        // What was submitted to a lost group fails for the same reason.
+        EXPECT_EQ(execute("echo").failure->rank, 1);
+    }
+}
+
+TEST_F(Group, M5_AbortReachesEveryRankAndTheReplySaysSo) {
+    start(2);
+    auto future = executor->request_execute("wait_for_abort", {}, context, abort);
+    abort.trigger("user pressed stop");
+    const auto reply = future.get();
+    EXPECT_EQ(reply.reply.code, ReturnCode::task_aborted);
+    EXPECT_THAT(reply.reply.failure->message, HasSubstr("user pressed stop"));
+    const Signal fresh;
+    EXPECT_TRUE(executor->execute("echo", {}, context, fresh).ok());
+}
+
+TEST_F(Group, M5_AnAbortBeforeTheTaskEndsItAsWell) {
+    start(2);
+    abort.trigger("too late");
+    EXPECT_EQ(execute("echo").code, ReturnCode::task_aborted);
+}
+
+TEST_F(Group, M5_RanksThatDoNotReturnFromAnAbortedTaskCostTheGroup) {
+    auto options = options_for(2);
+    options.abort_grace = milliseconds(100);
+    options.group.grace = milliseconds(500);
+    HangWatch watch(2);
+    watch.install(options);
+    start(options);
+    auto future = executor->request_execute("hang", {}, context, abort);
+    watch.wait();
+    abort.trigger("stop");
+    const auto reply = future.get();
+    EXPECT_EQ(reply.reply.code, ReturnCode::task_aborted);
+    EXPECT_THAT(reply.reply.failure->message, HasSubstr("did not return"));
+    EXPECT_NE(executor->report().state, GroupState::ready);
+    executor.reset();
+}
+
+TEST_F(Group, ADeadlineNamesTheRanksThatHaveNotAnswered) {
+    auto options = options_for(3);
+    options.abort_grace = milliseconds(100);
+    options.group.grace = milliseconds(500);
+    start(options);
+    ExecuteOptions with_deadline;
+    with_deadline.deadline = milliseconds(50);
+    const auto reply = executor->execute("hang", {}, context, abort, with_deadline);
+    EXPECT_EQ(reply.reply.code, ReturnCode::task_timeout);
+    EXPECT_EQ(reply.reply.failure->ranks, (std::vector<int>{0, 1, 2}));
+}
+
+TEST_F(Group, M8_AfterFinaliseTheNextGroupIsANewIncarnation) {
+    start(2);
+    const auto first = executor->report();
+    EXPECT_EQ(first.state, GroupState::ready);
+    EXPECT_EQ(first.ranks.size(), 2U);
+    EXPECT_EQ(first.ranks[0].transport, "ipc");
+    EXPECT_EQ(first.ranks[0].security, "plain");
+    executor->finalise();
+    executor->finalise();
+    EXPECT_EQ(executor->report().state, GroupState::idle);
+    EXPECT_EQ(execute("echo").code, ReturnCode::not_ready);
+    ASSERT_TRUE(executor->initialise(context));
+    const auto second = executor->report();
+    EXPECT_EQ(second.incarnation, first.incarnation + 1);
+    EXPECT_NE(second.run_id, first.run_id);
+    EXPECT_TRUE(execute("echo").ok());
+}
+
+TEST_F(Group, M8_FinaliseEndsRanksThatDoNotObey) {
+    auto options = options_for(2);
+    options.abort_grace = milliseconds(100);
+    options.group.grace = milliseconds(200);
+    HangWatch watch(2);
+    watch.install(options);
+    start(options);
+    auto future = executor->request_execute("hang", {}, context, abort);
+    watch.wait();
+    executor->finalise();
+    EXPECT_EQ(future.get().reply.code, ReturnCode::task_aborted);
+    EXPECT_EQ(executor->report().state, GroupState::idle);
+    executor.reset();
+}
+
+TEST_F(Group, M9_TwoExecutorsInOneProcessWorkIndependently) {
+    start(2);
+    MultiProcessExecutor other(options_for(3));
+    Context other_context;
+    ASSERT_TRUE(other.initialise(other_context));
+    EXPECT_EQ(execute("echo").header("world_size")->integer_or(-1), 2);
+    EXPECT_EQ(other.execute("echo", {}, other_context, abort).header("world_size")->integer_or(-1), 3);
+    executor->finalise();
+    EXPECT_TRUE(other.execute("echo", {}, other_context, abort).ok());
+}
+
+TEST_F(Group, M9_TasksRunInOrderOfSubmissionAndTheQueueIsBounded) {
+    auto options = options_for(1);
+    options.queue_limit = 2;
+    start(options);
+    auto running = executor->request_execute("wait_for_abort", {}, context, abort);
+    auto first = executor->request_execute("echo", with_headers({{"n", 1}}), context);
+    auto second = executor->request_execute("echo", with_headers({{"n", 2}}), context);
+    auto refused = executor->request_execute("echo", {}, context);
+    EXPECT_EQ(refused.get().reply.code, ReturnCode::bad_request_data);
+    abort.trigger("go on");
+    EXPECT_EQ(running.get().reply.code, ReturnCode::task_aborted);
+    EXPECT_EQ(first.get().reply.header("n")->integer_or(0), 1);
+    EXPECT_EQ(second.get().reply.header("n")->integer_or(0), 2);
+}
+
+TEST_F(Group, OutputOfRanksReachesTheParent) {
+    auto options = options_for(2);
+    std::mutex mutex;
+    std::map<std::pair<int, wire::OutputStream>, std::string> seen;
+    options.on_output = [&](int rank, wire::OutputStream stream, std::string_view bytes) {
+        const std::lock_guard lock(mutex);
+        seen[{rank, stream}] += bytes;
+    };
+    start(options);
+    ASSERT_TRUE(execute("print").ok());
+    executor->finalise();
+    for (int rank = 0; rank < 2; ++rank) {
+        EXPECT_EQ((seen[{rank, wire::OutputStream::standard_output}]), "out of rank " + std::to_string(rank) + "\n");
+        EXPECT_EQ((seen[{rank, wire::OutputStream::standard_error}]), "err of rank " + std::to_string(rank) + "\n");
+    }
+    executor.reset();
+}
+
+/// Records what the parent's components see, and answers.
+class ParentHandler : public Component {
+public:
+    void handle_event(const std::string& type, Context& context) override {
+        std::unique_lock lock(mutex);
+        if (type == "rank.metric") {
+            ++running;
+            most_running = std::max(most_running, running);
+            events.push_back({context.integer_or(property::kFromRank, -1), context.integer_or("sender", -1),
+                              context.integer_or("number", -1), context.text_or(property::kEventOrigin, "")});
+            context.set("seen", static_cast<std::int64_t>(events.size()));
+            lock.unlock();
+            std::this_thread::yield();
+            lock.lock();
+            --running;
+        }
+        if (type == "rank.nest") {
+            const auto level = context.integer_or("level", 0);
+            deepest = std::max(deepest, level);
+            lock.unlock();
+            if (level < limit) fire_event("parent.nest", context);
+        }
+        if (type == "finalise.now") {
+            lock.unlock();
+            target->finalise();
+        }
+    }
+    struct Seen {
+        std::int64_t from_rank, sender, number;
+        std::string origin;
+    };
+    std::mutex mutex;
+    std::vector<Seen> events;
+    int running = 0;
+    int most_running = 0;
+    std::int64_t deepest = 0;
+    std::int64_t limit = 3;
+    MultiProcessExecutor* target = nullptr;
+};
+
+class EngineGroup : public ::testing::Test {
+protected:
+    void start(MultiProcessOptions options) {
+        executor = &static_cast<MultiProcessExecutor&>(
+            engine.add("group", std::make_unique<MultiProcessExecutor>(std::move(options))));
+        handler = &static_cast<ParentHandler&>(engine.add("handler", std::make_unique<ParentHandler>()));
+        handler->target = executor;
+        context = engine.new_context();
+        engine.fire_event(std::string(event::kStartRun), context);
+        ASSERT_EQ(executor->report().state, GroupState::ready);
+    }
+    ~EngineGroup() override {
+        if (executor != nullptr) executor->finalise();
+    }
+
+    Engine engine;
+    MultiProcessExecutor* executor = nullptr;
+    ParentHandler* handler = nullptr;
+    Context context;
+    Signal abort;
+};
+
+TEST_F(EngineGroup, M2_StartRunInitialisesAndReachesEachRankOnceAndEndRunReachesRanksBeforeTheyClose) {
+    const std::string file = ::testing::TempDir() + "end_run_" + std::to_string(::getpid());
+    auto options = options_for(2);
+    options.group.environment.push_back("TEST_END_RUN_FILE=" + file);
+    start(options);
+    EXPECT_EQ(executor->execute("echo", {}, context, abort).header("start_runs")->integer_or(-1), 1);
+    engine.fire_event(std::string(event::kEndRun), context);
+    EXPECT_EQ(executor->report().state, GroupState::idle);
+    for (const auto* rank : {".0", ".1"}) EXPECT_EQ(::unlink((file + rank).c_str()), 0) << rank;
+}
+
+TEST_F(EngineGroup, M6_AParentEventReachesTheRanksAndRankZerosChangesComeBack) {
+    start(options_for(3));
+    context.set("question", "who?");
+    engine.fire_event("parent.ask", context);
+    EXPECT_EQ(context.text_or("answer", ""), "from rank 0");
+    EXPECT_FALSE(context.get("question"));
+}
+
+TEST_F(EngineGroup, M6_RankEventsAreHandledOneAtATimeWithTheirRankAndChangesAndAreAllSeenBeforeExecuteReturns) {
+    start(options_for(4));
+    const auto reply = executor->execute("fire", with_headers({{"count", 25}}), context, abort);
+    ASSERT_TRUE(reply.ok()) << reply.failure->describe();
+    EXPECT_EQ(handler->events.size(), 100U);
+    EXPECT_EQ(handler->most_running, 1);
+    std::map<std::int64_t, std::int64_t> next;
+    for (const auto& seen : handler->events) {
+        EXPECT_EQ(seen.from_rank, seen.sender);
+        EXPECT_EQ(seen.origin, "rank");
+        EXPECT_EQ(seen.number, next[seen.from_rank]++);
+    }
+    EXPECT_GT(reply.header("seen")->integer_or(-1), 0);
+}
+
+TEST_F(EngineGroup, M6_ARanksHandlerMayFireAnEventWhileTheParentWaitsForItsAnswer) {
+    start(options_for(2));
+    engine.fire_event("parent.nest", context);
+    EXPECT_EQ(handler->deepest, 3);
+    EXPECT_EQ(context.integer_or("level", -1), 3);
+}
+
+TEST_F(EngineGroup, EventsThatNestWithoutEndAreAnErrorAndNotADeadlock) {
+    start(options_for(1));
+    handler->limit = 1000;
+    engine.fire_event("parent.nest", context);
+    EXPECT_GT(handler->deepest, 3);
+    EXPECT_LT(handler->deepest, 100);
+    EXPECT_TRUE(executor->execute("echo", {}, context, abort).ok());
+}
+
+TEST_F(EngineGroup, M7_ARanksContextHoldsRankAndWorldSizeWhichNeverComeBack) {
+    start(options_for(2));
+    EXPECT_EQ(executor->execute("echo", {}, context, abort).header("world_size")->integer_or(-1), 2);
+    EXPECT_FALSE(context.get(property::kRank));
+    EXPECT_FALSE(context.get(property::kWorldSize));
+}
+
+}  // namespace
+}  // namespace rankexec
