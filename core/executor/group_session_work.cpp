@@ -127,7 +127,7 @@ void GroupSession::expect_end_of_task() {
 
 void GroupSession::on_result(int rank, wire::Result&& result) {
     if (!open_ || result.task_id != open_->task.id) {
-        log::warning("rank " + std::to_string(rank) + " sent a result for task " + std::to_string(result.task_id) +
+        log::debug("rank " + std::to_string(rank) + " sent a result for task " + std::to_string(result.task_id) +
                      ", which is not open; dropped");
         return;
     }

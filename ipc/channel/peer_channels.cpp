@@ -8,19 +8,24 @@
 
 namespace rankexec {
 
-PeerChannels::PeerChannels(const Bootstrap& bootstrap, int rank, Callbacks callbacks)
-    : run_id_(bootstrap.run_id), incarnation_(bootstrap.incarnation), rank_(rank), callbacks_(std::move(callbacks)) {}
+PeerChannels::PeerChannels(EventLoop& loop, const Bootstrap& bootstrap, int rank, Callbacks callbacks)
+    : run_id_(bootstrap.run_id),
+      incarnation_(bootstrap.incarnation),
+      rank_(rank),
+      callbacks_(std::move(callbacks)),
+      delay_(loop) {}
 
 tl::expected<std::unique_ptr<PeerChannels>, std::string> PeerChannels::connect(EventLoop& loop,
                                                                                const Bootstrap& bootstrap,
                                                                                PeerRole role, int rank,
                                                                                const std::vector<ChannelKind>& channels,
                                                                                Callbacks callbacks) {
-    std::unique_ptr<PeerChannels> made(new PeerChannels(bootstrap, rank, std::move(callbacks)));
+    std::unique_ptr<PeerChannels> made(new PeerChannels(loop, bootstrap, rank, std::move(callbacks)));
     auto* self = made.get();
     TransportClient::Callbacks transport_callbacks;
     transport_callbacks.on_message = [self](ChannelKind kind, std::vector<wire::Frame>&& frames) {
-        self->receive(kind, std::move(frames));
+        self->delay_.pass(
+            kind, [self, kind, frames = std::move(frames)]() mutable { self->receive(kind, std::move(frames)); });
     };
     transport_callbacks.on_connected = [self](ChannelKind kind) {
         if (self->callbacks_.on_connected) self->callbacks_.on_connected(kind);
@@ -45,7 +50,9 @@ tl::expected<void, std::string> PeerChannels::send(ChannelKind kind, const wire:
     auto frames = wire::encode(std::move(envelope), message);
     if (!frames) return tl::unexpected(frames.error());
     ++sent;
-    transport_->send(kind, *frames);
+    delay_.pass(kind, [this, kind, frames = std::move(*frames)] {
+        if (transport_) transport_->send(kind, frames);
+    });
     return {};
 }
 

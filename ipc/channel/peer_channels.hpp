@@ -11,6 +11,7 @@
 #include <tl/expected.hpp>
 
 #include "rankexec/core/model/export.hpp"
+#include "rankexec/ipc/channel/delay_line.hpp"
 #include "rankexec/ipc/transport/transport_client.hpp"
 #include "rankexec/ipc/wire/messages.hpp"
 
@@ -42,13 +43,14 @@ public:
     void close(std::chrono::milliseconds linger);
 
 private:
-    PeerChannels(const Bootstrap& bootstrap, int rank, Callbacks callbacks);
+    PeerChannels(EventLoop& loop, const Bootstrap& bootstrap, int rank, Callbacks callbacks);
     void receive(ChannelKind kind, std::vector<wire::Frame>&& frames);
 
     std::string run_id_;
     std::uint32_t incarnation_;
     int rank_;
     Callbacks callbacks_;
+    DelayLine delay_;
     std::array<std::uint64_t, 4> sent_{};
     std::array<std::uint64_t, 4> received_{};
     std::unique_ptr<TransportClient> transport_;

@@ -105,6 +105,16 @@ public:
             reply.headers["seen"] = context.integer_or("seen", -1);
             return reply;
         }
+        if (task == "fire_finalise") {
+            if (rank == 0) fire_event("finalise.now", context);
+            (void)abort.wait_for(std::chrono::seconds(60));
+            return {};
+        }
+        if (task == "large_result") {
+            Shareable reply;
+            if (meant) reply.body = std::string(std::size_t{17} << 20U, 'x');
+            return reply;
+        }
         if (task == "print") {
             std::cout << "out of rank " << rank << "\n" << std::flush;
             std::cerr << "err of rank " << rank << "\n" << std::flush;

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/core/executor/multi_process_executor.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <condition_variable>
 #include <csignal>
 #include <map>
 #include <mutex>
+#include <sstream>
 #include <thread>
 
 #include "rankexec/core/component/configuration_error.hpp"
@@ -364,6 +370,53 @@ TEST_F(Group, M9_TasksRunInOrderOfSubmissionAndTheQueueIsBounded) {
     EXPECT_EQ(second.get().reply.header("n")->integer_or(0), 2);
 }
 
+TEST_F(Group, APayloadOverTheLimitIsRefusedAndTheGroupWorksOn) {
+    start(2);
+    Shareable input;
+    input.body = std::string(std::size_t{17} << 20U, 'x');
+    const auto reply = execute("echo", input);
+    EXPECT_EQ(reply.code, ReturnCode::bad_request_data);
+    EXPECT_THAT(reply.failure->message, HasSubstr("echo"));
+    EXPECT_TRUE(execute("echo").ok());
+}
+
+TEST_F(Group, AResultOverTheLimitIsAnErrorOfItsRankAndTheGroupWorksOn) {
+    start(2);
+    const auto reply = execute("large_result", with_headers({{"rank", 0}}));
+    EXPECT_EQ(reply.code, ReturnCode::execution_result_error);
+    EXPECT_EQ(reply.failure->rank, 0);
+    EXPECT_TRUE(execute("echo").ok());
+}
+
+TEST(MultiProcessExecutor, M8_RanksThatFindTheirParentGoneEndThemselves) {
+    int ends[2];
+    ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    // A host of its own, because it is to be killed.
+    const auto host = ::fork();
+    if (host == 0) {
+        ::dup2(ends[1], STDOUT_FILENO);
+        ::execl(RANKEXEC_DOOMED_HOST, RANKEXEC_DOOMED_HOST, RANKEXEC_TEST_WORKER, nullptr);
+        ::_exit(127);
+    }
+    ::close(ends[1]);
+    std::string line;
+    for (char character = 0; ::read(ends[0], &character, 1) == 1 && character != '\n';) line += character;
+    ::close(ends[0]);
+    std::istringstream pids(line);
+    std::vector<pollfd> ranks;
+    for (pid_t pid = 0; pids >> pid;) {
+        ranks.push_back({static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)), POLLIN, 0});
+        EXPECT_GE(ranks.back().fd, 0);
+    }
+    EXPECT_EQ(ranks.size(), 2U);
+    ::kill(host, SIGKILL);
+    EXPECT_EQ(::waitpid(host, nullptr, 0), host);
+    for (auto& rank : ranks) {
+        EXPECT_EQ(::poll(&rank, 1, 60'000), 1);
+        ::close(rank.fd);
+    }
+}
+
 TEST_F(Group, OutputOfRanksReachesTheParent) {
     auto options = options_for(2);
     std::mutex mutex;
@@ -394,6 +447,7 @@ public:
                               context.integer_or("number", -1), context.text_or(property::kEventOrigin, "")});
             context.set("seen", static_cast<std::int64_t>(events.size()));
             lock.unlock();
+            if (reenter) reentered = target->execute("echo", {}, context, Signal());
             std::this_thread::yield();
             lock.lock();
             --running;
@@ -419,6 +473,8 @@ public:
     int most_running = 0;
     std::int64_t deepest = 0;
     std::int64_t limit = 3;
+    bool reenter = false;
+    Shareable reentered;
     MultiProcessExecutor* target = nullptr;
 };
 
@@ -492,6 +548,56 @@ TEST_F(EngineGroup, EventsThatNestWithoutEndAreAnErrorAndNotADeadlock) {
     EXPECT_GT(handler->deepest, 3);
     EXPECT_LT(handler->deepest, 100);
     EXPECT_TRUE(executor->execute("echo", {}, context, abort).ok());
+}
+
+/// Each of the three sockets in turn is the slow one.
+class SlowChannel : public EngineGroup, public ::testing::WithParamInterface<const char*> {
+protected:
+    void start_slow(int ranks) {
+        auto options = options_for(ranks);
+        options.group.environment.push_back("RANKEXEC_TEST_DELAY=" + std::string(GetParam()) + ":40");
+        start(options);
+    }
+};
+INSTANTIATE_TEST_SUITE_P(Channels, SlowChannel, ::testing::Values("execution", "handler", "relay"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST_P(SlowChannel, ExecuteReturnsAfterAllItsEvents) {
+    start_slow(2);
+    ASSERT_TRUE(executor->execute("fire", with_headers({{"count", 3}}), context, abort).ok());
+    EXPECT_EQ(handler->events.size(), 6U);
+}
+
+TEST_P(SlowChannel, AnAbortThatComesBeforeItsTaskIsRemembered) {
+    start_slow(2);
+    auto future = executor->request_execute("wait_for_abort", {}, context, abort);
+    abort.trigger("early");
+    EXPECT_EQ(future.get().reply.code, ReturnCode::task_aborted);
+    EXPECT_TRUE(executor->execute("echo", {}, context, Signal()).ok());
+}
+
+TEST_P(SlowChannel, CloseIsObeyedAfterTheEventsBeforeIt) {
+    const std::string file = ::testing::TempDir() + "end_run_" + std::to_string(::getpid());
+    auto options = options_for(2);
+    options.group.environment = {"TEST_END_RUN_FILE=" + file, "RANKEXEC_TEST_DELAY=" + std::string(GetParam()) + ":40"};
+    start(options);
+    engine.fire_event(std::string(event::kEndRun), context);
+    for (const auto* rank : {".0", ".1"}) EXPECT_EQ(::unlink((file + rank).c_str()), 0) << rank;
+}
+
+TEST_F(EngineGroup, M8_FinaliseFromAHandlerStartsTheEndAndReturns) {
+    start(options_for(2));
+    auto future = executor->request_execute("fire_finalise", {}, context, abort);
+    EXPECT_EQ(future.get().reply.code, ReturnCode::task_aborted);
+    executor->finalise();
+    EXPECT_EQ(executor->report().state, GroupState::idle);
+}
+
+TEST_F(EngineGroup, ExecuteFromAHandlerOfARanksEventIsRefusedInsteadOfWaitingForItself) {
+    start(options_for(1));
+    handler->reenter = true;
+    ASSERT_TRUE(executor->execute("fire", {with_headers({{"count", 1}})}, context, abort).ok());
+    EXPECT_EQ(handler->reentered.code, ReturnCode::bad_request_data);
 }
 
 TEST_F(EngineGroup, M7_ARanksContextHoldsRankAndWorldSizeWhichNeverComeBack) {
