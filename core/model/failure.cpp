@@ -1,15 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/core/model/failure.hpp"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstring>
+#include <string_view>
+#include <utility>
 
 #include "rankexec/core/model/rank_list.hpp"
 #include "rankexec/core/model/utf8.hpp"
 
 namespace rankexec {
 namespace {
-/// A screen has 24 lines; the facts above the tail need up to five of them.
-constexpr std::size_t kTailLines = 18;
+
+/// A screen, so that the reason for a failure does not scroll away.
+constexpr std::size_t kScreenLines = 24;
+constexpr std::size_t kMessageLines = 16;
+constexpr std::size_t kLineBytes = 200;
+/// What happened and what to do may need more than one line of a narrow screen.
+constexpr std::size_t kMessageBytes = 2000;
+
+/// At most `longest` bytes of it, as valid UTF-8.
+std::string presentable(std::string_view text, std::size_t longest) {
+    auto out = replace_invalid_utf8(text.substr(0, longest + 4));
+    if (out.size() <= longest) return out;
+    while (longest > 0 && (static_cast<unsigned char>(out[longest]) & 0xc0U) == 0x80U) --longest;
+    out.resize(longest);
+    return out + "...";
+}
+
+std::vector<std::string> lines_of(std::string_view text, std::size_t longest) {
+    std::vector<std::string> lines;
+    while (!text.empty()) {
+        const auto end = std::min(text.find('\n'), text.size());
+        lines.push_back(presentable(text.substr(0, end), longest));
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return lines;
+}
+
 }  // namespace
 
 std::string to_string(const ExitStatus& status) {
@@ -19,22 +48,28 @@ std::string to_string(const ExitStatus& status) {
 }
 
 std::string Failure::describe() const {
-    std::string text(to_string(code));
-    if (!message.empty()) text += ": " + replace_invalid_utf8(message);
+    auto lines = lines_of(message, kMessageBytes);
+    lines.resize(std::clamp<std::size_t>(lines.size(), 1, kMessageLines));
+    lines[0] = std::string(to_string(code)) + (lines[0].empty() ? "" : ": ") + lines[0];
     std::string where;
     if (rank) where = "rank " + std::to_string(*rank);
-    if (!host.empty()) where += (where.empty() ? "host " : " on ") + host;
+    if (!host.empty()) where += (where.empty() ? "host " : " on ") + presentable(host, kLineBytes);
     if (pid != 0) where += (where.empty() ? "pid " : ", pid ") + std::to_string(pid);
     if (exit) where += (where.empty() ? "" : ", ") + to_string(*exit);
-    if (!where.empty()) text += "\n  " + where;
-    if (!ranks.empty()) text += "\n  ranks concerned: " + format_ranks(ranks);
+    if (!where.empty()) lines.push_back("  " + where);
+    if (!ranks.empty()) lines.push_back("  ranks concerned: " + presentable(format_ranks(ranks), kLineBytes));
     if (!stderr_tail.empty()) {
-        text += "\n  last lines of its standard error:";
-        const auto skip = stderr_tail.size() > kTailLines ? stderr_tail.size() - kTailLines : 0;
-        for (std::size_t line = skip; line < stderr_tail.size(); ++line) {
-            text += "\n    " + replace_invalid_utf8(stderr_tail[line]);
+        lines.emplace_back("  last lines of its standard error:");
+        std::vector<std::string> tail;
+        for (const auto& text : stderr_tail) {
+            for (auto& line : lines_of(text, kLineBytes)) tail.push_back("    " + std::move(line));
         }
+        const auto room = kScreenLines - lines.size();
+        const auto skip = tail.size() > room ? tail.size() - room : 0;
+        lines.insert(lines.end(), tail.begin() + static_cast<std::ptrdiff_t>(skip), tail.end());
     }
+    std::string text;
+    for (const auto& line : lines) text += (text.empty() ? "" : "\n") + line;
     return text;
 }
 

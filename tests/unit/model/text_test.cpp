@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// What people get to read: UTF-8, rank lists, failures, suggestions.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "rankexec/core/component/nearest_name.hpp"
+#include "rankexec/core/model/failure.hpp"
+#include "rankexec/core/model/rank_list.hpp"
+#include "rankexec/core/model/utf8.hpp"
+
+namespace rankexec {
+namespace {
+
+constexpr std::string_view kReplaced = "\xef\xbf\xbd";
+
+TEST(Utf8, WellFormedTextStaysAsItIs) {
+    for (const std::string_view text : {"", "plain", "gr\xc3\xbc\xc3\x9f", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\x7f",
+                                        "\xed\x9f\xbf", "\xee\x80\x80", "\xf4\x8f\xbf\xbf"}) {
+        EXPECT_EQ(replace_invalid_utf8(text), text);
+    }
+    EXPECT_EQ(replace_invalid_utf8(std::string_view("a\0b", 3)), std::string_view("a\0b", 3));
+}
+
+TEST(Utf8, EveryByteThatIsNoPartOfACharacterIsReplaced) {
+    const auto times = [](int count) {
+        std::string out;
+        for (; count > 0; --count) out += kReplaced;
+        return out;
+    };
+    EXPECT_EQ(replace_invalid_utf8("\x80"), times(1));
+    EXPECT_EQ(replace_invalid_utf8("a\xffz"), "a" + times(1) + "z");
+    EXPECT_EQ(replace_invalid_utf8("\xc0\xaf"), times(2));          // overlong
+    EXPECT_EQ(replace_invalid_utf8("\xe0\x80\xaf"), times(3));      // overlong
+    EXPECT_EQ(replace_invalid_utf8("\xed\xa0\x80"), times(3));      // surrogate
+    EXPECT_EQ(replace_invalid_utf8("\xf4\x90\x80\x80"), times(4));  // above U+10FFFF
+    EXPECT_EQ(replace_invalid_utf8("\xe2\x82"), times(2));          // cut off
+    EXPECT_EQ(replace_invalid_utf8("\xe2\x82z"), times(2) + "z");
+    EXPECT_EQ(replace_invalid_utf8("\xc3\xc3\xbc"), times(1) + "\xc3\xbc");
+}
+
+TEST(RankList, IsSortedAndFolded) {
+    const auto format = [](std::vector<int> ranks) { return format_ranks(ranks); };
+    EXPECT_EQ(format({}), "");
+    EXPECT_EQ(format({5}), "5");
+    EXPECT_EQ(format({1, 0}), "0,1");
+    EXPECT_EQ(format({3, 0, 1, 2, 7}), "0-3,7");
+    EXPECT_EQ(format({4, 4, 4}), "4");
+    EXPECT_EQ(format({9, 2, 3, 5, 6, 7}), "2,3,5-7,9");
+}
+
+TEST(ExitStatus, ReadsAsInAShell) {
+    EXPECT_EQ(to_string(ExitStatus{false, 3}), "exit code 3");
+    EXPECT_EQ(to_string(ExitStatus{true, 9}), "signal 9 (SIGKILL)");
+    EXPECT_EQ(to_string(ExitStatus{true, 1000}), "signal 1000");
+    EXPECT_EQ((ExitStatus{false, 3}).shell_code(), 3);
+    EXPECT_EQ((ExitStatus{true, 9}).shell_code(), 137);
+    EXPECT_TRUE(ExitStatus{}.success());
+    EXPECT_FALSE((ExitStatus{true, 0}).success());
+}
+
+Failure a_failure() {
+    Failure failure;
+    failure.code = ReturnCode::execution_exception;
+    failure.message = "rank 2 ended";
+    failure.rank = 2;
+    failure.host = "node-1";
+    failure.pid = 4711;
+    failure.exit = ExitStatus{true, 9};
+    failure.ranks = {0, 1, 2};
+    failure.stderr_tail = {"last words"};
+    return failure;
+}
+
+TEST(Failure, DescribesEverythingItKnows) {
+    EXPECT_EQ(a_failure().describe(),
+              "execution_exception: rank 2 ended\n"
+              "  rank 2 on node-1, pid 4711, signal 9 (SIGKILL)\n"
+              "  ranks concerned: 0-2\n"
+              "  last lines of its standard error:\n"
+              "    last words");
+}
+
+TEST(Failure, LeavesOutWhatItDoesNotKnow) {
+    Failure failure;
+    failure.code = ReturnCode::launch_error;
+    EXPECT_EQ(failure.describe(), "launch_error");
+    failure.host = "node-1";
+    EXPECT_EQ(failure.describe(), "launch_error\n  host node-1");
+    failure.host.clear();
+    failure.exit = ExitStatus{false, 1};
+    EXPECT_EQ(failure.describe(), "launch_error\n  exit code 1");
+}
+
+TEST(Failure, FitsOnOneScreenAndIsText) {
+    auto failure = a_failure();
+    failure.message = "first\nsecond\n\xff";
+    failure.host = "\xff";
+    failure.stderr_tail.assign(1000, "line\nand\nmore");
+    failure.stderr_tail.push_back(std::string(10'000, 'x') + "\xff");
+    const auto text = failure.describe();
+    EXPECT_LE(std::ranges::count(text, '\n') + 1, 24);
+    EXPECT_LE(text.size(), 24U * 210);
+    EXPECT_EQ(replace_invalid_utf8(text), text);
+    EXPECT_NE(text.find("xxx"), std::string::npos) << "the last line matters most";
+}
+
+TEST(NearestName, FindsWhatWasMeant) {
+    const std::vector<std::string> names{"epochs", "learning_rate", "shard", "seed"};
+    EXPECT_EQ(nearest_name("epoch", names), "epochs");
+    EXPECT_EQ(nearest_name("learningrate", names), "learning_rate");
+    EXPECT_EQ(nearest_name("lerning_rte", names), "learning_rate");
+    EXPECT_EQ(nearest_name("seed", names), "seed");
+    EXPECT_EQ(nearest_name("completely_different", names), "");
+    EXPECT_EQ(nearest_name("", names), "");
+    EXPECT_EQ(nearest_name("x", {}), "");
+    EXPECT_EQ(nearest_name(std::string(100'000, 'x'), names), "");
+}
+
+}  // namespace
+}  // namespace rankexec
