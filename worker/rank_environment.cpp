@@ -164,8 +164,8 @@ tl::expected<std::vector<std::string>, std::string> rank_environment(std::string
         if (equals == std::string::npos || equals == 0) continue;
         const auto name = std::string_view(entry).substr(0, equals);
         if (torchrun_master && (name == "MASTER_ADDR" || name == "MASTER_PORT")) continue;
-        if (name != kGpusPerRankVariable)
-            set_environment_value(result, name, std::string_view(entry).substr(equals + 1));
+        if (name == kGpusPerRankVariable || name == kForeignProgramVariable) continue;
+        set_environment_value(result, name, std::string_view(entry).substr(equals + 1));
     }
 
     const int gpus = to_number(environment_value(added, kGpusPerRankVariable).value_or("0")).value_or(0);

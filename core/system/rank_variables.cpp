@@ -97,7 +97,8 @@ constexpr std::array kVariables{
     // Ours. RANKEXEC_LOG and RANKEXEC_PROGRAM_DIR are the user's.
     Entry{"RANKEXEC_BOOTSTRAP", Family::rankexec, kPrefix},
     Entry{"RANKEXEC_RUN_", Family::rankexec, kPrefix},
-    Entry{"RANKEXEC_GPUS_PER_RANK", Family::rankexec},
+    Entry{kGpusPerRankVariable, Family::rankexec},
+    Entry{kForeignProgramVariable, Family::rankexec},
 };
 
 /// Set by a user to configure mpirun, but also by mpirun for its ranks: foreign only within a job.

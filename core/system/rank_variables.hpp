@@ -54,6 +54,9 @@ RANKEXEC_EXPORT void set_rank_variables(std::vector<std::string>& environment, c
 /// rank's program turns it into CUDA_VISIBLE_DEVICES, because only there the host's devices are known.
 inline constexpr std::string_view kGpusPerRankVariable = "RANKEXEC_GPUS_PER_RANK";
 
+/// Likewise: with the value 1, the rank's program speaks no protocol of ours and gets no bootstrap.
+inline constexpr std::string_view kForeignProgramVariable = "RANKEXEC_FOREIGN_PROGRAM";
+
 /// CUDA_VISIBLE_DEVICES for one rank: `gpus_per_rank` devices of its host, counted from local rank 0.
 /// `inherited` is the list that the host's processes were given, if any: then its entries, numbers or
 /// UUIDs, are shared out instead of all devices. Fails when the list has too few entries; the message

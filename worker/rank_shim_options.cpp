@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rankexec/worker/rank_shim_options.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "rankexec/core/system/unique_fd.hpp"
+
+namespace rankexec::worker {
+namespace {
+
+constexpr const char* kFileVariable = "RANKEXEC_BOOTSTRAP_FILE";
+constexpr const char* kTextVariable = "RANKEXEC_BOOTSTRAP";
+constexpr std::size_t kLongest = std::size_t{64} << 10U;
+
+/// The file's content, at most one byte more than a bootstrap may have.
+tl::expected<std::string, std::string> read_file(const std::string& path) {
+    const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+    std::string text(kLongest + 1, '\0');
+    std::size_t size = 0;
+    while (file.valid() && size < text.size()) {
+        const auto count = ::read(file.get(), text.data() + size, text.size() - size);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return tl::unexpected(path + ": " + std::strerror(errno));
+        if (count == 0) break;
+        size += static_cast<std::size_t>(count);
+    }
+    if (!file.valid()) return tl::unexpected(path + ": " + std::strerror(errno));
+    text.resize(size);
+    return text;
+}
+
+/// The variable's value, which is zeroed in place: removing it would leave the bytes readable.
+std::string take_variable(const char* name) {
+    char* value = std::getenv(name);
+    if (value == nullptr) return {};
+    std::string copy(value);
+    ::explicit_bzero(value, copy.size());
+    ::unsetenv(name);
+    return copy;
+}
+
+void wipe(std::string& text) { ::explicit_bzero(text.data(), text.size()); }
+
+}  // namespace
+
+tl::expected<ShimArguments, std::string> parse_shim_arguments(const std::vector<std::string>& arguments) {
+    ShimArguments result;
+    bool prefixed = false;
+    auto next = arguments.begin();
+    for (; next != arguments.end() && *next != "--"; ++next) {
+        if (*next == "--launcher" && next + 1 != arguments.end()) {
+            result.launcher = *++next;
+        } else if (*next == "--prefixed") {
+            prefixed = true;
+        } else {
+            return tl::unexpected("unknown argument " + *next);
+        }
+    }
+    if (next != arguments.end()) ++next;
+    for (; next != arguments.end(); ++next) {
+        if (prefixed && !next->starts_with('=')) return tl::unexpected("the word " + *next + " lacks its prefix =");
+        result.program.push_back(prefixed ? next->substr(1) : *next);
+    }
+    if (result.launcher.empty()) return tl::unexpected(std::string("--launcher is missing"));
+    if (result.program.empty()) return tl::unexpected(std::string("no program is given"));
+    return result;
+}
+
+tl::expected<Bootstrap, std::string> take_bootstrap() {
+    const auto path = take_variable(kFileVariable);
+    auto text = take_variable(kTextVariable);
+    std::string file_error;
+    if (!path.empty()) {
+        if (auto content = read_file(path)) {
+            wipe(text);
+            text = std::move(*content);
+        } else {
+            file_error = content.error();
+        }
+    }
+    if (text.empty()) {
+        if (!file_error.empty()) return tl::unexpected("bootstrap: " + file_error);
+        return tl::unexpected(std::string("neither ") + kFileVariable + " nor " + kTextVariable +
+                              " is set: the launcher has not passed its environment on");
+    }
+    auto bootstrap = Bootstrap::from_text(text);
+    wipe(text);
+    if (bootstrap && bootstrap->rank >= 0)
+        return tl::unexpected(std::string("bootstrap: it is a rank's, not a shim's"));
+    return bootstrap;
+}
+
+}  // namespace rankexec::worker
