@@ -3,10 +3,10 @@
 
 #include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <fstream>
 #include <stdexcept>
 #include <string_view>
+#include <system_error>
 
 namespace digits {
 namespace {
@@ -41,7 +41,8 @@ bool parse_line(std::string_view line, Image& image) {
 
 Images read_images(const std::string& path) {
     std::ifstream file(path);
-    if (!file) throw std::runtime_error("cannot open the data file " + path + ": " + std::strerror(errno));
+    if (!file)
+        throw std::runtime_error("cannot open the data file " + path + ": " + std::generic_category().message(errno));
     Images images;
     std::string line;
     while (std::getline(file, line)) {

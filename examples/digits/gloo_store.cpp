@@ -59,8 +59,8 @@ private:
     rankexec::Signal::Subscription subscription_;
 };
 
-std::unique_ptr<gloo::rendezvous::Store> GlooStore::rendezvous(std::string name, rankexec::Signal abort) {
-    return std::make_unique<Rendezvous>(*this, std::move(name), std::move(abort));
+std::unique_ptr<gloo::rendezvous::Store> GlooStore::rendezvous(const std::string& name, rankexec::Signal abort) {
+    return std::make_unique<Rendezvous>(*this, name, std::move(abort));
 }
 
 void GlooStore::forget(const std::string& name) {

@@ -26,7 +26,7 @@ public:
 
     /// A Gloo store whose keys are its own: the same name on another rank means the same keys. Its
     /// waits end early, with gloo::IoException, when `abort` triggers. This component must outlive it.
-    [[nodiscard]] std::unique_ptr<gloo::rendezvous::Store> rendezvous(std::string name, rankexec::Signal abort);
+    [[nodiscard]] std::unique_ptr<gloo::rendezvous::Store> rendezvous(const std::string& name, rankexec::Signal abort);
 
     /// Drops every key of that name on this rank.
     void forget(const std::string& name);

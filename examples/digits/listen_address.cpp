@@ -72,7 +72,7 @@ std::string first_address() {
 }
 
 std::string environment(const char* name) {
-    const char* value = std::getenv(name);
+    const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nothing here changes the environment
     return value == nullptr ? std::string() : std::string(value);
 }
 

@@ -20,13 +20,13 @@ struct Part {
 };
 
 const std::array<Part, 4>& parts() {
-    static const std::array<Part, 4> kParts{{
+    static const std::array<Part, 4> all{{
         {"w1", Layout::kW1, {kPixels, kHidden}},
         {"b1", Layout::kB1, {kHidden}},
         {"w2", Layout::kW2, {kHidden, kClasses}},
         {"b2", Layout::kB2, {kClasses}},
     }};
-    return kParts;
+    return all;
 }
 
 }  // namespace

@@ -24,8 +24,9 @@ public:
     explicit FakeGroup(int world_size, bool with_server = true) {
         if (with_server) parent_.add("store_server", std::make_unique<StoreServer>());
         parent_.add("relay", std::make_unique<ParentRelay>(*this));
+        ranks_.resize(static_cast<std::size_t>(world_size));
         for (int rank = 0; rank < world_size; ++rank) {
-            auto& engine = *ranks_.emplace_back(std::make_unique<rankexec::Engine>());
+            auto& engine = *(ranks_[static_cast<std::size_t>(rank)] = std::make_unique<rankexec::Engine>());
             engine.add("store", std::make_unique<GlooStore>());
             engine.add("relay", std::make_unique<RankRelay>(*this, rank));
         }
@@ -47,6 +48,7 @@ public:
     std::vector<std::exception_ptr> on_all(const std::function<void(int)>& body) {
         std::vector<std::exception_ptr> errors(ranks_.size());
         std::vector<std::thread> threads;
+        threads.reserve(ranks_.size());
         for (int rank = 0; rank < world_size(); ++rank) {
             threads.emplace_back([&, rank] {
                 try {

@@ -168,7 +168,7 @@ TEST(DigitsTrainer, RefusesWhatItCannotUse) {
 }
 
 TEST(DigitsTrainer, RefusesArgumentsThatMakeNoSense) {
-    const auto make = [](const std::string& name, Value value) {
+    const auto make = [](const std::string& name, const Value& value) {
         return [=] {
             Value::Map args{{"data", DIGITS_DATA}};
             args.insert_or_assign(name, value);
