@@ -13,6 +13,7 @@ set(public_headers
     core/component/configuration_error.hpp
     core/component/engine.hpp
     core/component/executor.hpp
+    core/executor/group_lifecycle.hpp
     core/executor/group_options.hpp
     core/executor/multi_process_executor.hpp
     core/executor/rank_group.hpp
