@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "rankexec/core/model/failure.hpp"
+#include "rankexec/ipc/wire/messages.hpp"
+
+namespace rankexec::cli {
+
+/// What is known about the ranks of one launch, and from it: which rank failed first, and what to
+/// tell the user. Pure data, one thread.
+class GroupRecord {
+public:
+    using Clock = std::chrono::steady_clock;
+
+    explicit GroupRecord(int world_size) : ranks_(static_cast<std::size_t>(world_size)) {}
+
+    void add_started(const wire::RankStarted& report);
+    void add_exited(const wire::RankExited& report, Clock::time_point when);
+
+    /// Whether a rank has failed by itself: not one that was ended by its supervisor.
+    [[nodiscard]] bool any_failed() const { return first_failure_.has_value(); }
+    [[nodiscard]] bool all_exited() const;
+    /// Ranks that have started but not ended.
+    [[nodiscard]] std::vector<int> running() const;
+
+    /// The rank whose failure caused the others'. First report is not first cause, so reports within a
+    /// settle time of the first count as simultaneous; among those a signal goes before an exit code,
+    /// and then the earlier before the later. Nothing when none has failed.
+    [[nodiscard]] std::optional<int> cause() const;
+    /// Reports that come later than this after the first failure cannot become the cause.
+    static constexpr std::chrono::milliseconds kSettle{10};
+
+    [[nodiscard]] std::optional<ExitStatus> status(int rank) const { return of(rank).status; }
+
+    /// One screen about the failing rank: who, how, the end of its standard error, which others failed,
+    /// where the logs are. Ends with a line break. Needs a cause().
+    struct CardOptions {
+        std::string log_directory;  ///< empty: no logs
+        bool show_stderr = true;    ///< false: what it wrote stands right above
+    };
+    [[nodiscard]] std::string card(const CardOptions& options) const;
+
+private:
+    struct Rank {
+        std::string host;
+        std::int64_t pid = 0;
+        std::optional<ExitStatus> status;
+        bool by_us = false;
+        Clock::time_point when;
+        std::vector<std::string> stderr_tail;
+    };
+    [[nodiscard]] const Rank& of(int rank) const { return ranks_.at(static_cast<std::size_t>(rank)); }
+    [[nodiscard]] static bool failed(const Rank& rank);
+    [[nodiscard]] std::string other_failures(int cause) const;
+
+    std::vector<Rank> ranks_;
+    std::optional<Clock::time_point> first_failure_;
+};
+
+}  // namespace rankexec::cli

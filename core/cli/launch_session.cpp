@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rankexec/core/cli/launch_session.hpp"
+
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include "rankexec/core/cli/exit_code.hpp"
+#include "rankexec/core/cli/table.hpp"
+#include "rankexec/core/model/rank_list.hpp"
+
+namespace rankexec::cli {
+namespace {
+
+using std::chrono::milliseconds;
+
+/// How long a person waits for a prompt before wondering.
+constexpr milliseconds kShowHeldAfter{100};
+/// For the orders to stop to reach supervisors on other hosts before this process stops itself.
+constexpr milliseconds kStopDelay{100};
+
+std::string_view as_text(const Bytes& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+}  // namespace
+
+LaunchSession::LaunchSession(EventLoop& loop, LaunchSessionOptions options, Hooks hooks)
+    : loop_(loop),
+      options_(std::move(options)),
+      hooks_(std::move(hooks)),
+      record_(options_.group.world_size),
+      writer_(std::make_unique<OutputWriter>(
+          [this](int fd, int error) { loop_.post([this, fd, error] { on_broken(fd, error); }); })) {}
+
+LaunchSession::~LaunchSession() {
+    for (const auto timer : {timeout_timer_, settle_timer_, held_timer_}) loop_.cancel(timer);
+}
+
+tl::expected<void, Failure> LaunchSession::start() {
+    RankGroup::Callbacks callbacks;
+    callbacks.on_started = [this](const wire::RankStarted& report) { record_.add_started(report); };
+    callbacks.on_output = [this](wire::RankOutput&& output) { on_output(std::move(output)); };
+    callbacks.on_exited = [this](const wire::RankExited& report) { on_exited(report); };
+    callbacks.on_lost = [this](const Failure& failure) { on_lost(failure); };
+    callbacks.on_ended = [this](const wire::SupervisionEnded& report) { on_ended(report); };
+    auto group = hooks_.start(loop_, options_.group, std::move(callbacks));
+    if (!group) return tl::unexpected(group.error());
+    group_ = std::move(*group);
+    if (options_.timeout) timeout_timer_ = loop_.call_after(*options_.timeout, [this] { on_timeout(); });
+    return {};
+}
+
+// ---- what the group reports ---------------------------------------------------------------------
+
+LabelWriter& LaunchSession::labels(wire::OutputStream stream) {
+    const bool error = stream == wire::OutputStream::standard_error && !options_.shared_output;
+    return error ? error_labels_ : output_labels_;
+}
+
+int LaunchSession::fd_of(wire::OutputStream stream) const {
+    return stream == wire::OutputStream::standard_error ? options_.error_fd : options_.output_fd;
+}
+
+void LaunchSession::on_output(wire::RankOutput&& output) {
+    const int rank = output.rank;
+    const auto size = output.bytes.size();
+    auto text = options_.label ? labels(output.stream).add(rank, output.stream, as_text(output.bytes))
+                               : std::string(as_text(output.bytes));
+    // The rank may go on when its bytes are out, so a terminal that takes nothing pauses it.
+    writer_->write(fd_of(output.stream), std::move(text), [this, rank, size] {
+        loop_.post([this, rank, size] {
+            if (group_ && !done_) group_->acknowledge_output(rank, size);
+        });
+    });
+    if (options_.label && options_.interactive) show_held_later();
+}
+
+void LaunchSession::show_held_later() {
+    if (held_timer_ != 0 || !(output_labels_.holds_back() || error_labels_.holds_back())) return;
+    held_timer_ = loop_.call_after(kShowHeldAfter, [this] {
+        held_timer_ = 0;
+        writer_->write(options_.output_fd, output_labels_.let_go());
+        writer_->write(options_.error_fd, error_labels_.let_go());
+    });
+}
+
+void LaunchSession::on_exited(const wire::RankExited& report) {
+    const bool failed_before = record_.any_failed();
+    record_.add_exited(report, GroupRecord::Clock::now());
+    if (failed_before || !record_.any_failed() || ending_) return;
+    // Others that fail in this time count as well, see GroupRecord::cause.
+    settle_timer_ = loop_.call_after(GroupRecord::kSettle, [this] { end(options_.group.grace); });
+}
+
+void LaunchSession::on_lost(const Failure& failure) {
+    lost_ = failure;
+    ending_ = true;
+}
+
+void LaunchSession::on_ended(const wire::SupervisionEnded& report) {
+    done_ = true;
+    for (const auto timer : {timeout_timer_, settle_timer_, held_timer_}) loop_.cancel(timer);
+    finish_output();
+    if (!report.surviving_pids.empty()) {
+        std::string pids;
+        for (const auto pid : report.surviving_pids) pids += " " + std::to_string(pid);
+        say("rankexec: these processes could not be ended:" + pids + "\n");
+    }
+    conclude();
+    // A callback must not destroy its group.
+    writer_->write(options_.error_fd, {}, [this] { loop_.post(hooks_.on_done); });
+}
+
+void LaunchSession::finish_output() {
+    writer_->write(options_.output_fd, output_labels_.finish());
+    writer_->write(options_.error_fd, error_labels_.finish());
+}
+
+void LaunchSession::conclude() {
+    const bool asked_first = signal_ != 0 || timed_out_ || output_broken_;
+    const auto cause = asked_first ? std::nullopt : record_.cause();
+    if (cause) {
+        exit_code_ = record_.status(*cause)->shell_code();
+        const bool stands_above = options_.group.forward_output && options_.group.world_size == 1;
+        say(record_.card({options_.group.log_directory, !stands_above}));
+    } else if (signal_ != 0) {
+        exit_code_ = exit_code_of_signal(signal_);
+    } else if (timed_out_) {
+        exit_code_ = kExitTimeout;
+    } else if (output_broken_) {
+        exit_code_ = exit_code_of_signal(SIGPIPE);
+    } else if (lost_) {
+        exit_code_ = kExitLauncher;
+        say("rankexec: " + lost_->describe() + "\n");
+    } else if (!record_.all_exited()) {
+        exit_code_ = kExitLauncher;
+        say("rankexec: the group ended, but not every rank has reported how\n");
+    }
+}
+
+// ---- what ends a group early --------------------------------------------------------------------
+
+void LaunchSession::end(milliseconds grace) {
+    ending_ = true;
+    if (grace.count() == 0) forced_ = true;
+    if (group_ && !done_) group_->request_end(grace);
+}
+
+void LaunchSession::on_timeout() {
+    if (ending_ || record_.any_failed()) return;
+    timed_out_ = true;
+    const auto running = record_.running();
+    say("rankexec: time-out after " + format_figure(static_cast<double>(options_.timeout->count()) / 1000) +
+        " s: ranks " + format_ranks(running) + " were still running; ending the group\n");
+    end(options_.group.grace);
+}
+
+void LaunchSession::on_broken(int fd, int error) {
+    if (fd != options_.output_fd || done_) return;
+    // As a program of its own would end whose reader has gone; any other error is worth a line.
+    if (error != EPIPE) say(std::string("rankexec: cannot write output: ") + std::strerror(error) + "\n");
+    if (ending_) return;
+    output_broken_ = true;
+    end(options_.group.grace);
+}
+
+void LaunchSession::on_signal(int signal) {
+    switch (signal) {
+        case SIGINT:
+        case SIGTERM:
+        case SIGHUP: on_end_signal(signal); break;
+        case SIGTSTP: on_stop_signal(); break;
+        case SIGCONT:
+            if (std::exchange(stopped_, false) && group_ && !done_) group_->signal_ranks(SIGCONT);
+            break;
+        default: break;
+    }
+}
+
+void LaunchSession::on_end_signal(int signal) {
+    ++end_signals_;
+    if (done_ || end_signals_ > 2) {
+        // Only a reader that takes nothing can still hold us up, or processes that nobody can end.
+        writer_->abandon();
+        hooks_.exit_now(exit_code_of_signal(signal_ != 0 ? signal_ : signal));
+        return;
+    }
+    if (signal_ == 0 && !record_.any_failed() && !ending_) signal_ = signal;
+    if (ending_) {
+        if (!forced_) say("rankexec: ending the ranks by force\n");
+        end(milliseconds(0));
+    } else {
+        say(std::string("rankexec: ") + sigdescr_np(signal) + ": ending the ranks" +
+            (signal == SIGINT ? "; once more to end them by force" : "") + "\n");
+        end(options_.group.grace);
+    }
+}
+
+void LaunchSession::on_stop_signal() {
+    if (group_ && !done_ && !ending_) {
+        // Not the terminal's own signal: whether that stops a rank depends on who its parent is.
+        group_->signal_ranks(SIGSTOP);
+        stopped_ = true;
+    }
+    const auto delay = options_.group.launcher == "local" ? milliseconds(0) : kStopDelay;
+    loop_.call_after(delay, [this] { hooks_.stop_process(); });
+}
+
+void LaunchSession::on_input(const Bytes& bytes) {
+    if (group_ && !done_) group_->write_input(bytes);
+}
+
+void LaunchSession::say(const std::string& text) { writer_->write(options_.error_fd, text); }
+
+}  // namespace rankexec::cli

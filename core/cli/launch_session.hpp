@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <tl/expected.hpp>
+
+#include "rankexec/core/cli/group_record.hpp"
+#include "rankexec/core/cli/label_writer.hpp"
+#include "rankexec/core/cli/output_writer.hpp"
+#include "rankexec/core/executor/group_options.hpp"
+#include "rankexec/core/executor/rank_group.hpp"
+#include "rankexec/core/system/event_loop.hpp"
+
+namespace rankexec::cli {
+
+/// Where the output of a launch goes and how long it may take.
+struct LaunchSessionOptions {
+    GroupOptions group;
+    bool label = false;                                ///< each line starts with its rank
+    std::optional<std::chrono::milliseconds> timeout;  ///< for the whole group
+    int output_fd = 1;
+    int error_fd = 2;
+    bool shared_output = false;  ///< both descriptors are the same terminal or file
+    bool interactive = false;    ///< show incomplete lines after a moment, with labels too
+};
+
+/// One `rankexec launch` from start to end: forwards output, ends the group when a rank fails, when
+/// the time is up, or when asked to, and knows what to exit with.
+///
+/// Lives on one EventLoop, as RankGroup does; the loop must run until on_done was called.
+class LaunchSession {
+public:
+    using Starter = std::function<tl::expected<std::unique_ptr<RankGroup>, Failure>(
+        EventLoop& loop, const GroupOptions& options, RankGroup::Callbacks callbacks)>;
+    struct Hooks {
+        Starter start;                           ///< RankGroup::start, or a double of it
+        std::function<void()> stop_process;      ///< stop this process until it is continued
+        std::function<void(int code)> exit_now;  ///< the user will not wait any longer; may return in tests
+        std::function<void()> on_done;           ///< all output is written; the result is there
+    };
+
+    LaunchSession(EventLoop& loop, LaunchSessionOptions options, Hooks hooks);
+    ~LaunchSession();
+    LaunchSession(const LaunchSession&) = delete;
+    LaunchSession& operator=(const LaunchSession&) = delete;
+
+    /// Starts the group. Throws ConfigurationError. After a failure there is nothing to wait for.
+    [[nodiscard]] tl::expected<void, Failure> start();
+
+    /// SIGINT, SIGTERM, SIGHUP: ends the group, each further one with less patience. SIGTSTP, SIGCONT:
+    /// stops and continues the ranks and this process. Others are ignored.
+    void on_signal(int signal);
+    /// Bytes of our standard input; none at its end.
+    void on_input(const Bytes& bytes);
+
+    /// After on_done.
+    [[nodiscard]] int exit_code() const noexcept { return exit_code_; }
+
+private:
+    void on_output(wire::RankOutput&& output);
+    void on_exited(const wire::RankExited& report);
+    void on_lost(const Failure& failure);
+    void on_ended(const wire::SupervisionEnded& report);
+    void on_timeout();
+    void on_broken(int fd, int error);
+    void on_end_signal(int signal);
+    void on_stop_signal();
+
+    void end(std::chrono::milliseconds grace);
+    void say(const std::string& text);
+    void show_held_later();
+    void finish_output();
+    [[nodiscard]] LabelWriter& labels(wire::OutputStream stream);
+    [[nodiscard]] int fd_of(wire::OutputStream stream) const;
+    void conclude();
+
+    EventLoop& loop_;
+    const LaunchSessionOptions options_;
+    const Hooks hooks_;
+    GroupRecord record_;
+    LabelWriter output_labels_;
+    LabelWriter error_labels_;
+    std::unique_ptr<RankGroup> group_;
+    bool ending_ = false;
+    bool forced_ = false;
+    bool done_ = false;
+    bool stopped_ = false;
+    int end_signals_ = 0;
+    int signal_ = 0;  ///< the first one that asked for the end
+    bool timed_out_ = false;
+    bool output_broken_ = false;
+    std::optional<Failure> lost_;
+    EventLoop::TimerId timeout_timer_ = 0;
+    EventLoop::TimerId settle_timer_ = 0;
+    EventLoop::TimerId held_timer_ = 0;
+    int exit_code_ = 0;
+    std::unique_ptr<OutputWriter> writer_;
+};
+
+}  // namespace rankexec::cli

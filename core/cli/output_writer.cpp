@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rankexec/core/cli/output_writer.hpp"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <set>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+namespace rankexec::cli {
+namespace {
+
+/// 0, or the errno that ended it. Descriptors may be non-blocking: whoever shares the terminal with
+/// us decides that.
+int write_all(int fd, std::string_view bytes) {
+    while (!bytes.empty()) {
+        const auto written = ::write(fd, bytes.data(), bytes.size());
+        if (written >= 0) {
+            bytes.remove_prefix(static_cast<std::size_t>(written));
+        } else if (errno == EAGAIN) {
+            pollfd poll{fd, POLLOUT, 0};
+            ::poll(&poll, 1, -1);
+        } else if (errno != EINTR) {
+            return errno;
+        }
+    }
+    return 0;
+}
+
+}  // namespace
+
+struct OutputWriter::State {
+    struct Item {
+        int fd;
+        std::string bytes;
+        std::function<std::string()> later;
+        std::function<void()> done;
+    };
+
+    explicit State(Broken on_broken) : broken(std::move(on_broken)) {}
+
+    void push(Item item) {
+        const std::lock_guard lock(mutex);
+        queued_bytes += item.bytes.size();
+        items.push_back(std::move(item));
+        ++accepted;
+        wake.notify_one();
+    }
+
+    void write_item(Item& item) {
+        if (item.later) item.bytes = item.later();
+        if (!failed.contains(item.fd)) {
+            const int error = write_all(item.fd, item.bytes);
+            if (error != 0) {
+                failed.insert(item.fd);
+                if (broken) broken(item.fd, error);
+            }
+        }
+        if (item.done) item.done();
+    }
+
+    void run() {
+        std::unique_lock lock(mutex);
+        for (;;) {
+            wake.wait(lock, [&] { return !items.empty() || closing; });
+            if (items.empty()) return;
+            auto item = std::move(items.front());
+            items.pop_front();
+            const auto size = item.bytes.size();
+            lock.unlock();
+            write_item(item);
+            lock.lock();
+            if (!abandoned) queued_bytes -= size;
+            ++finished;
+            progress.notify_all();
+        }
+    }
+
+    const Broken broken;
+    std::set<int> failed;  // the writer's thread only
+    std::mutex mutex;
+    std::condition_variable wake;
+    std::condition_variable progress;
+    std::deque<Item> items;
+    std::size_t queued_bytes = 0;
+    std::uint64_t accepted = 0;
+    std::uint64_t finished = 0;
+    bool closing = false;
+    bool abandoned = false;
+    std::thread thread;
+};
+
+OutputWriter::OutputWriter(Broken on_broken) : state_(std::make_shared<State>(std::move(on_broken))) {
+    // The thread keeps the state alive: an abandoned one may be stuck in a write.
+    state_->thread = std::thread([state = state_] { state->run(); });
+}
+
+OutputWriter::~OutputWriter() {
+    std::unique_lock lock(state_->mutex);
+    state_->closing = true;
+    state_->wake.notify_one();
+    const bool abandoned = state_->abandoned;
+    lock.unlock();
+    if (abandoned) {
+        state_->thread.detach();
+    } else {
+        state_->thread.join();
+    }
+}
+
+void OutputWriter::write(int fd, std::string bytes, std::function<void()> done) {
+    state_->push({fd, std::move(bytes), {}, std::move(done)});
+}
+
+void OutputWriter::write_later(int fd, std::function<std::string()> bytes) {
+    state_->push({fd, {}, std::move(bytes), {}});
+}
+
+void OutputWriter::wait_below(std::size_t bytes) {
+    std::unique_lock lock(state_->mutex);
+    state_->progress.wait(lock, [&] { return state_->queued_bytes < bytes || state_->abandoned; });
+}
+
+void OutputWriter::flush() {
+    std::unique_lock lock(state_->mutex);
+    const auto target = state_->accepted;
+    state_->progress.wait(lock, [&] { return state_->finished >= target || state_->abandoned; });
+}
+
+void OutputWriter::abandon() {
+    std::deque<State::Item> dropped;
+    const std::lock_guard lock(state_->mutex);
+    state_->abandoned = true;
+    state_->closing = true;
+    state_->queued_bytes = 0;
+    dropped.swap(state_->items);
+    state_->wake.notify_one();
+    state_->progress.notify_all();
+}
+
+}  // namespace rankexec::cli

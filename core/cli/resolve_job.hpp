@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <tl/expected.hpp>
+
+#include "rankexec/core/cli/command_line.hpp"
+#include "rankexec/core/cli/job_file.hpp"
+#include "rankexec/core/cli/program_search.hpp"
+
+namespace rankexec::cli {
+
+/// Puts what the command line says over what the job says.
+void apply_overrides(const RunCommand& command, Job& job);
+
+/// Turns what the job names into paths: the worker program, the plugins, the ranks' directory (all
+/// relative to the job file first), the log folder. The error's exit code is a shell's for a worker,
+/// kExitUsage for the rest.
+[[nodiscard]] tl::expected<void, ProgramError> resolve_job(Job& job);
+
+}  // namespace rankexec::cli

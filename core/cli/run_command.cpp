@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <utility>
+
+#include "rankexec/core/cli/commands.hpp"
+#include "rankexec/core/cli/dry_run.hpp"
+#include "rankexec/core/cli/exit_code.hpp"
+#include "rankexec/core/cli/interrupt_watch.hpp"
+#include "rankexec/core/cli/npz_writer.hpp"
+#include "rankexec/core/cli/output_writer.hpp"
+#include "rankexec/core/cli/resolve_job.hpp"
+#include "rankexec/core/cli/run_display.hpp"
+#include "rankexec/core/cli/table.hpp"
+#include "rankexec/core/cli/terminal.hpp"
+#include "rankexec/core/cli/workflow.hpp"
+#include "rankexec/core/component/component_registry.hpp"
+#include "rankexec/core/component/engine.hpp"
+#include "rankexec/core/component/plugin.hpp"
+#include "rankexec/core/launch/rank_launcher.hpp"
+#include "rankexec/core/model/event_type.hpp"
+
+namespace rankexec::cli {
+namespace {
+
+constexpr const char* kMetricEvent = "metric";
+constexpr const char* kMetricProperty = "metric";
+constexpr const char* kDisplayId = "rankexec.display";
+constexpr const char* kGroupId = "rankexec.group";
+
+/// Shows the ranks' metric events.
+class MetricListener : public Component {
+public:
+    explicit MetricListener(RunDisplay& display) : display_(display) {}
+
+    void handle_event(const std::string& type, Context& context) override {
+        if (type != kMetricEvent) return;
+        const auto rank = context.integer_or(property::kFromRank, -1);
+        const auto figures = context.get(kMetricProperty);
+        if (rank >= 0 && figures) display_.show_metric(static_cast<int>(rank), *figures);
+    }
+
+private:
+    RunDisplay& display_;
+};
+
+/// One run of a job: the engine, its group, and the workflow on it.
+class JobRun {
+public:
+    JobRun(const Job& job, RunDisplay& display, Signal abort) : job_(job), display_(display), abort_(std::move(abort)) {
+        ComponentRegistry registry;
+        if (!job.parent_plugin.empty()) load_plugin(job.parent_plugin, registry);
+        engine_.add(kDisplayId, std::make_unique<MetricListener>(display));
+        build_components(engine_, registry, job.parent_components);
+        auto options = job.executor;
+        options.on_output = [&display](int rank, wire::OutputStream stream, std::string_view bytes) {
+            display.show_rank_output(rank, stream, bytes);
+        };
+        auto executor = std::make_unique<MultiProcessExecutor>(std::move(options));
+        executor_ = executor.get();
+        engine_.add(kGroupId, std::move(executor));
+    }
+
+    tl::expected<WorkflowReport, Failure> run() {
+        auto context = engine_.new_context();
+        if (auto ready = executor_->initialise(context, abort_); !ready)
+            return tl::unexpected(std::move(ready.error()));
+        engine_.fire_event(std::string(event::kStartRun), context);
+        auto report = run_workflow(job_.workflow, hooks(context));
+        group_ = executor_->report();
+        engine_.fire_event(std::string(event::kAboutToEndRun), context);
+        engine_.fire_event(std::string(event::kEndRun), context);
+        // Handles what the event did not end: a group that failed.
+        executor_->finalise();
+        return report;
+    }
+
+    [[nodiscard]] const GroupReport& group() const { return group_; }
+
+private:
+    WorkflowHooks hooks(Context& context) {
+        WorkflowHooks hooks;
+        hooks.execute = [this, &context](const std::string& task, const Shareable& input) {
+            return executor_->execute(task, input, context, abort_, {job_.workflow.task_deadline, false}).reply;
+        };
+        hooks.on_task = [this](const std::string& task, int round) {
+            display_.begin_task(task, round, job_.workflow.rounds);
+        };
+        hooks.on_round = [this](const RoundReport& round) {
+            auto line = "round " + std::to_string(round.round) + "/" + std::to_string(job_.workflow.rounds);
+            if (round.metric) line += "  " + job_.workflow.metric + " " + format_metric(*round.metric);
+            display_.print(line + "  " + format_seconds(round.train_seconds + round.validate_seconds) + " s\n");
+        };
+        return hooks;
+    }
+
+    const Job& job_;
+    RunDisplay& display_;
+    const Signal abort_;
+    Engine engine_;
+    MultiProcessExecutor* executor_ = nullptr;  ///< the engine's
+    GroupReport group_;
+};
+
+std::string format_work(const GroupReport& group, const std::vector<ProgressBoard::Work>& work) {
+    Table table({"rank", "host", "pid", "samples", "metric events"});
+    for (const auto& rank : group.ranks) {
+        const auto& done = work.at(static_cast<std::size_t>(rank.rank));
+        table.add_row({std::to_string(rank.rank), rank.host, std::to_string(rank.pid), format_figure(done.samples),
+                       std::to_string(done.events)});
+    }
+    return table.text();
+}
+
+/// False after a complaint.
+bool save_model(const WorkflowOptions& workflow, const Shareable& model, RunDisplay& display) {
+    if (workflow.save_file.empty()) return true;
+    if (const auto saved = write_npz(workflow.save_file, model.tensors); !saved) {
+        display.print_error("rankexec: " + saved.error().describe() + "\n");
+        return false;
+    }
+    display.print("model saved to " + workflow.save_file + "\n");
+    return true;
+}
+
+int conclude(const Job& job, const WorkflowReport& report, const GroupReport& group, RunDisplay& display) {
+    display.print("\n" + format_rounds(report.rounds, job.workflow.metric) + "\n" + format_work(group, display.work()) +
+                  "\n");
+    const bool saved = save_model(job.workflow, report.model, display);
+    const auto& metric = report.rounds.back().metric;
+    if (metric) display.print("held_out_" + job.workflow.metric + "=" + format_metric(*metric) + "\n");
+    return saved ? kExitSuccess : kExitFailure;
+}
+
+std::string failure_text(const Job& job, const Failure& failure) {
+    const auto& logs = job.executor.group.log_directory;
+    return "rankexec: " + failure.describe() + "\n" +
+           (logs.empty() ? "" : "  full output of the ranks: " + logs + "\n");
+}
+
+/// Starts nothing before everything that can be checked was.
+bool can_save(const Job& job) {
+    if (job.workflow.save_file.empty()) return true;
+    const std::filesystem::path file(job.workflow.save_file);
+    const auto folder = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
+    if (::access(folder.c_str(), W_OK | X_OK) == 0) return true;
+    complain("the model cannot be saved as " + file.string() + ": " + std::strerror(errno));
+    return false;
+}
+
+InterruptWatch::Hooks interrupt_hooks(RunDisplay& display, const Signal& abort) {
+    InterruptWatch::Hooks hooks;
+    hooks.on_first = [&display, abort](int signal) {
+        display.print_error(std::string("rankexec: ") + sigdescr_np(signal) +
+                            ": ending the run; once more to end it by force\n");
+        abort.trigger(sigdescr_np(signal));
+    };
+    // The guardian ends the group when this process is gone. The terminal needs no care: the cursor is
+    // below the block, and its settings were never touched.
+    hooks.on_second = [](int signal) { ::_exit(exit_code_of_signal(signal)); };
+    hooks.on_suspend = [&display] {
+        display.print_error("rankexec: a run cannot be suspended: its ranks would take this process for gone\n");
+    };
+    return hooks;
+}
+
+int run_job(const Job& job) {
+    ignore_terminal_signals();
+    InterruptWatch::block();
+    const Signal abort;
+    std::atomic<bool> reader_gone = false;
+    OutputWriter writer([&](int fd, int) {
+        if (fd != STDOUT_FILENO) return;
+        reader_gone = true;
+        abort.trigger("nobody reads the output");
+    });
+    RunDisplay display(
+        writer, {job.executor.group.world_size, ::isatty(STDOUT_FILENO) == 1, same_file(STDOUT_FILENO, STDERR_FILENO),
+                 STDOUT_FILENO, STDERR_FILENO, [] { return terminal_size(STDOUT_FILENO); }});
+    const InterruptWatch interrupts(interrupt_hooks(display, abort));
+    JobRun run(job, display, abort);
+    const auto report = run.run();
+    display.end();
+    if (report) {
+        const int code = conclude(job, *report, run.group(), display);
+        writer.flush();
+        return code;
+    }
+    display.print_error(failure_text(job, report.error()));
+    writer.flush();
+    if (interrupts.first_signal() != 0) return exit_code_of_signal(interrupts.first_signal());
+    return reader_gone ? exit_code_of_signal(SIGPIPE) : exit_code_of(report.error());
+}
+
+}  // namespace
+
+int run(const RunCommand& command) {
+    auto job = read_job(command.job_file, launcher_names());
+    apply_overrides(command, job);
+    if (!fits_this_machine(job.executor.group)) return kExitUsage;
+    if (const auto resolved = resolve_job(job); !resolved) {
+        complain(resolved.error().message);
+        return resolved.error().exit_code;
+    }
+    if (!can_save(job)) return kExitUsage;
+    if (!command.dry_run) return run_job(job);
+    const auto text = describe_launch(job.executor.group, program_folder() / "rankexec-rank");
+    if (!text) complain(text.error().describe());
+    if (!text) return exit_code_of(text.error());
+    std::fputs(text->c_str(), stdout);
+    return kExitSuccess;
+}
+
+}  // namespace rankexec::cli

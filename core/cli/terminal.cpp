@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rankexec/core/cli/terminal.hpp"
+
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+namespace rankexec::cli {
+
+bool same_file(int left, int right) noexcept {
+    struct stat first {};
+    struct stat second {};
+    return ::fstat(left, &first) == 0 && ::fstat(right, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
+std::pair<std::size_t, std::size_t> terminal_size(int fd) noexcept {
+    winsize size{};
+    if (::ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0) return {24, 80};
+    return {size.ws_row, size.ws_col};
+}
+
+}  // namespace rankexec::cli
