@@ -214,6 +214,11 @@ public:
         }
     }
 
+    [[nodiscard]] bool is_up() {
+        const std::lock_guard lock(mutex_);
+        return up_;
+    }
+
     [[nodiscard]] bool on_lane() const { return lane_ && lane_->on_lane(); }
 
     GroupReport report() {
@@ -311,7 +316,7 @@ void MultiProcessExecutor::finalise() { impl_->finalise(); }
 
 void MultiProcessExecutor::handle_event(const std::string& type, Context& context) {
     if (type == event::kStartRun) {
-        if (const auto ready = initialise(context); !ready) {
+        if (const auto ready = impl_->is_up() ? tl::expected<void, Failure>() : initialise(context); !ready) {
             log::error("start_run: " + ready.error().describe());
             context.set("panic_reason", ready.error().message);
             if (in_engine()) fire_event(std::string(event::kSystemPanic), context);

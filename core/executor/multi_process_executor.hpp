@@ -64,8 +64,8 @@ struct GroupReport {
 /// Executes tasks on a group of rank processes.
 ///
 /// As a component of an Engine it starts its group on the event start_run, ends it on end_run, and
-/// passes every event that did not come from its own ranks on to them. Without an engine, call
-/// initialise() and finalise().
+/// passes every event that did not come from its own ranks on to them. Without an engine, or to learn
+/// why a group could not be made ready, call initialise() and finalise(); start_run then finds the group.
 ///
 /// Every member function may be called from any thread, and from handlers of relayed events, with
 /// one exception: the destructor only from outside such handlers. execute() calls queue and run one

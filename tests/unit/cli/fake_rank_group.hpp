@@ -57,6 +57,7 @@ public:
         record_.on_call();
     }
     [[nodiscard]] const std::string& run_id() const override { return run_id_; }
+    [[nodiscard]] TransportServer* transport() override { return nullptr; }
 
 private:
     Record& record_;
