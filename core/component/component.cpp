@@ -15,6 +15,8 @@ Executor::~Executor() = default;
 
 void Component::handle_event(const std::string& /*type*/, Context& /*context*/) {}
 
+void Component::quiesce() {}
+
 void Component::fire_event(const std::string& type, Context& context) { engine().fire_event(type, context); }
 
 Engine& Component::engine() const {

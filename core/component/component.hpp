@@ -26,6 +26,10 @@ public:
     /// logged and never becomes an event.
     virtual void handle_event(const std::string& type, Context& context);
 
+    /// Called once, before the first component of the engine is destroyed. A component with threads of
+    /// its own returns only when none of them fires events any more.
+    virtual void quiesce();
+
     /// The id from its spec; empty before it was added to an Engine.
     [[nodiscard]] const std::string& id() const noexcept { return id_; }
 

@@ -51,6 +51,7 @@ struct Engine::State {
 
 Engine::Engine() : state_(std::make_unique<State>()) {}
 Engine::~Engine() {
+    for (const auto& component : state_->components) component->quiesce();
     // The reverse of the order in which they were added: later components may use earlier ones.
     while (!state_->components.empty()) state_->components.pop_back();
 }

@@ -21,7 +21,8 @@ enum class EventOrigin { local, parent, rank };
 /// added.
 ///
 /// add() belongs to the start-up of one thread; everything else may be called from any thread. The
-/// engine must outlive every thread that fires events through it.
+/// engine must outlive every thread that fires events through it; threads of components end in
+/// Component::quiesce.
 class RANKEXEC_EXPORT Engine {
 public:
     Engine();

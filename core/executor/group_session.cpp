@@ -27,6 +27,7 @@ GroupSession::GroupSession(EventLoop& loop, const MultiProcessOptions& options, 
 GroupSession::~GroupSession() {
     for (const auto timer : {ready_timer_, loss_timer_, end_timer_}) loop_.cancel(timer);
     if (open_) drop_timers(*open_);
+    for (const auto& task : queue_) loop_.cancel(task.deadline_timer);
 }
 
 void GroupSession::launch(Context context, std::function<void(tl::expected<void, Failure>)> on_ready) {
@@ -238,6 +239,7 @@ void GroupSession::fail_everything(const Failure& failure) {
     if (auto callback = std::exchange(on_ready_, nullptr)) callback(tl::unexpected(failure));
     if (open_) finish_task(open_->verdict ? *open_->verdict : failure);
     for (auto& task : std::exchange(queue_, {})) {
+        loop_.cancel(task.deadline_timer);
         GroupReply reply;
         reply.reply = Shareable::failed(failure);
         task.on_done(std::move(reply));

@@ -42,6 +42,7 @@ public:
         Context context;
         ExecuteOptions options;
         EventLoop::Clock::time_point deadline;  ///< when options.deadline is set
+        EventLoop::TimerId deadline_timer = 0;  ///< the session's
         std::function<void(GroupReply&&)> on_done;
     };
     struct Event {
@@ -89,7 +90,6 @@ private:
         std::optional<Failure> verdict;  ///< abort or deadline: what the reply will say
         FirstCause cause;
         bool told_to_abort = false;
-        EventLoop::TimerId deadline_timer = 0;
         EventLoop::TimerId settle_timer = 0;
         EventLoop::TimerId grace_timer = 0;
     };
@@ -114,6 +114,8 @@ private:
     void on_group_ended(const wire::SupervisionEnded& report);
 
     void start_next_task();
+    void expire(std::uint64_t id);
+    [[nodiscard]] std::optional<Task> take_from_queue(std::uint64_t id);
     void abort_ranks(const std::string& reason);
     void expect_end_of_task();
     void judge_task();

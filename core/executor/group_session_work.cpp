@@ -34,6 +34,9 @@ void GroupSession::submit(Task task) {
         refuse(ReturnCode::bad_request_data,
                std::to_string(queue_.size()) + " tasks are waiting already; the queue takes no more");
     } else {
+        if (task.options.deadline.count() > 0) {
+            task.deadline_timer = loop_.call_at(task.deadline, [this, id = task.id] { expire(id); });
+        }
         queue_.push_back(std::move(task));
         start_next_task();
     }
@@ -63,21 +66,38 @@ void GroupSession::start_next_task() {
             return;
         }
     }
-    if (open_->task.options.deadline.count() > 0) {
-        open_->deadline_timer = loop_.call_at(open_->task.deadline, [this] {
-            Failure failure;
-            failure.code = ReturnCode::task_timeout;
-            for (int rank = 0; rank < options_.group.world_size; ++rank) {
-                if (!open_->results[static_cast<std::size_t>(rank)]) failure.ranks.push_back(rank);
-            }
-            failure.message = "task \"" + open_->task.name + "\" has passed its deadline of " +
-                              std::to_string(open_->task.options.deadline.count()) + " ms; no answer from ranks " +
-                              format_ranks(failure.ranks);
-            if (!open_->verdict) open_->verdict = std::move(failure);
-            abort_ranks("the deadline has passed");
-            expect_end_of_task();
-        });
+}
+
+/// The deadline counts from the submission, so it may pass while the task waits in the queue.
+void GroupSession::expire(std::uint64_t id) {
+    Failure failure;
+    failure.code = ReturnCode::task_timeout;
+    if (auto task = take_from_queue(id)) {
+        failure.message = "task \"" + task->name + "\" has passed its deadline of " +
+                          std::to_string(task->options.deadline.count()) + " ms while it waited for the one before it";
+        GroupReply reply;
+        reply.reply = Shareable::failed(std::move(failure));
+        task->on_done(std::move(reply));
+        return;
     }
+    if (!open_ || open_->task.id != id) return;
+    for (int rank = 0; rank < options_.group.world_size; ++rank) {
+        if (!open_->results[static_cast<std::size_t>(rank)]) failure.ranks.push_back(rank);
+    }
+    failure.message = "task \"" + open_->task.name + "\" has passed its deadline of " +
+                      std::to_string(open_->task.options.deadline.count()) + " ms; no answer from ranks " +
+                      format_ranks(failure.ranks);
+    if (!open_->verdict) open_->verdict = std::move(failure);
+    abort_ranks("the deadline has passed");
+    expect_end_of_task();
+}
+
+std::optional<GroupSession::Task> GroupSession::take_from_queue(std::uint64_t id) {
+    const auto waiting = std::ranges::find(queue_, id, &Task::id);
+    if (waiting == queue_.end()) return std::nullopt;
+    auto task = std::move(*waiting);
+    queue_.erase(waiting);
+    return task;
 }
 
 void GroupSession::abort_task(std::uint64_t id, const std::string& reason) {
@@ -90,13 +110,12 @@ void GroupSession::abort_task(std::uint64_t id, const std::string& reason) {
         expect_end_of_task();
         return;
     }
-    const auto waiting = std::ranges::find(queue_, id, &Task::id);
-    if (waiting == queue_.end()) return;
-    auto task = std::move(*waiting);
-    queue_.erase(waiting);
-    GroupReply reply;
-    reply.reply = Shareable::failed(failure);
-    task.on_done(std::move(reply));
+    if (auto task = take_from_queue(id)) {
+        loop_.cancel(task->deadline_timer);
+        GroupReply reply;
+        reply.reply = Shareable::failed(failure);
+        task->on_done(std::move(reply));
+    }
 }
 
 void GroupSession::abort_ranks(const std::string& reason) {
@@ -128,7 +147,7 @@ void GroupSession::expect_end_of_task() {
 void GroupSession::on_result(int rank, wire::Result&& result) {
     if (!open_ || result.task_id != open_->task.id) {
         log::debug("rank " + std::to_string(rank) + " sent a result for task " + std::to_string(result.task_id) +
-                     ", which is not open; dropped");
+                   ", which is not open; dropped");
         return;
     }
     auto& slot = open_->results[static_cast<std::size_t>(rank)];
@@ -209,7 +228,7 @@ GroupReply GroupSession::collect(OpenTask& open) const {
 }
 
 void GroupSession::drop_timers(OpenTask& open) {
-    for (const auto timer : {open.deadline_timer, open.settle_timer, open.grace_timer}) loop_.cancel(timer);
+    for (const auto timer : {open.task.deadline_timer, open.settle_timer, open.grace_timer}) loop_.cancel(timer);
 }
 
 // ---- events -------------------------------------------------------------------------------------

@@ -91,10 +91,11 @@ public:
         auto result = ready->get_future();
         {
             const std::lock_guard lock(mutex_);
-            if (up_) {
+            if (up_ || quiet_) {
                 Failure failure;
                 failure.code = ReturnCode::bad_request_data;
-                failure.message = "the executor has a group already; finalise it first";
+                failure.message = quiet_ ? "the executor's engine is being destroyed"
+                                         : "the executor has a group already; finalise it first";
                 return tl::unexpected(failure);
             }
             up_ = true;
@@ -146,6 +147,18 @@ public:
         if (lane_->on_lane()) return;
         done.wait();
         pump_->drain(kDrain);
+    }
+
+    void quiesce() {
+        {
+            const std::lock_guard lock(mutex_);
+            quiet_ = true;
+            if (!reactor_.joinable()) return;
+        }
+        finalise();
+        // A handler may still be running; what it waits for ends with an error.
+        lane_->request_stop("the engine is being destroyed");
+        lane_->join();
     }
 
     std::future<GroupReply> request_execute(std::string name, Shareable input, Context context, const Signal& abort,
@@ -291,8 +304,9 @@ private:
     const MultiProcessOptions options_;
     std::uint32_t incarnation_ = 0;  ///< reactor thread
     std::atomic<std::uint64_t> last_task_{0};
-    std::mutex mutex_;  ///< guards up_ and the start of the threads
-    bool up_ = false;   ///< a group exists that has not been finalised
+    std::mutex mutex_;    ///< guards up_ and the start of the threads
+    bool quiet_ = false;  ///< quiesced
+    bool up_ = false;     ///< a group exists that has not been finalised
     std::unique_ptr<EventLoop> loop_;
     std::unique_ptr<EventLane> lane_;
     std::unique_ptr<OutputPump> pump_;
@@ -313,6 +327,8 @@ tl::expected<void, Failure> MultiProcessExecutor::initialise(Context& context, c
 }
 
 void MultiProcessExecutor::finalise() { impl_->finalise(); }
+
+void MultiProcessExecutor::quiesce() { impl_->quiesce(); }
 
 void MultiProcessExecutor::handle_event(const std::string& type, Context& context) {
     if (type == event::kStartRun) {

@@ -89,6 +89,8 @@ public:
     void finalise();
 
     void handle_event(const std::string& type, Context& context) override;
+    /// Finalises for good: no group can be started afterwards.
+    void quiesce() override;
 
     Shareable execute(const std::string& task, const Shareable& input, Context& context, const Signal& abort) override;
     /// As execute(), with a deadline or the results of all ranks.

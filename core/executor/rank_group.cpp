@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "rankexec/core/component/configuration_error.hpp"
@@ -423,9 +424,19 @@ tl::expected<std::unique_ptr<RankGroup>, Failure> RankGroup::start(EventLoop& lo
                                                                    Callbacks callbacks, bool channels,
                                                                    std::uint32_t incarnation) {
     check_group_options(options);
-    auto group = std::make_unique<GuardedRankGroup>(loop, options, std::move(callbacks));
-    if (const auto launched = group->launch(channels, incarnation); !launched) return tl::unexpected(launched.error());
-    return group;
+    try {
+        auto group = std::make_unique<GuardedRankGroup>(loop, options, std::move(callbacks));
+        if (const auto launched = group->launch(channels, incarnation); !launched) {
+            return tl::unexpected(launched.error());
+        }
+        return group;
+    } catch (const std::system_error& error) {
+        // Descriptors or memory ran out between the check and the use.
+        Failure failure;
+        failure.code = ReturnCode::launch_error;
+        failure.message = std::string("the group could not be started: ") + error.what();
+        return tl::unexpected(failure);
+    }
 }
 
 }  // namespace rankexec

@@ -311,6 +311,18 @@ TEST_F(Group, ADeadlineNamesTheRanksThatHaveNotAnswered) {
     EXPECT_EQ(reply.reply.failure->ranks, (std::vector<int>{0, 1, 2}));
 }
 
+TEST_F(Group, ADeadlineCountsWhileTheTaskWaitsInTheQueue) {
+    start(1);
+    auto running = executor->request_execute("wait_for_abort", {}, context, abort);
+    ExecuteOptions with_deadline;
+    with_deadline.deadline = milliseconds(50);
+    const auto reply = executor->execute("echo", {}, context, {}, with_deadline);
+    EXPECT_EQ(reply.reply.code, ReturnCode::task_timeout);
+    EXPECT_THAT(reply.reply.failure->message, HasSubstr("waited"));
+    abort.trigger("go on");
+    EXPECT_EQ(running.get().reply.code, ReturnCode::task_aborted);
+}
+
 TEST_F(Group, M8_AfterFinaliseTheNextGroupIsANewIncarnation) {
     start(2);
     const auto first = executor->report();
@@ -598,6 +610,18 @@ TEST_F(EngineGroup, ExecuteFromAHandlerOfARanksEventIsRefusedInsteadOfWaitingFor
     handler->reenter = true;
     ASSERT_TRUE(executor->execute("fire", {with_headers({{"count", 1}})}, context, abort).ok());
     EXPECT_EQ(handler->reentered.code, ReturnCode::bad_request_data);
+}
+
+TEST(EngineWithGroup, AnEngineMayBeDestroyedWhileRanksFireEvents) {
+    auto engine = std::make_unique<Engine>();
+    auto& executor = static_cast<MultiProcessExecutor&>(
+        engine->add("group", std::make_unique<MultiProcessExecutor>(options_for(2))));
+    engine->add("handler", std::make_unique<ParentHandler>());
+    Context context = engine->new_context();
+    engine->fire_event(std::string(event::kStartRun), context);
+    auto future = executor.request_execute("fire", with_headers({{"count", 100'000}}), context);
+    engine.reset();
+    EXPECT_EQ(future.get().reply.code, ReturnCode::task_aborted);
 }
 
 TEST_F(EngineGroup, M7_ARanksContextHoldsRankAndWorldSizeWhichNeverComeBack) {
