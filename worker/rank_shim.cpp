@@ -288,7 +288,7 @@ int run_rank_shim(const std::vector<std::string>& arguments) {
     if (!parsed) {
         complain(parsed.error() +
                  "\nIt is started by launchers, on behalf of rankexec, and not by hand:\n"
-                 "    rankexec-rank --launcher NAME [--prefixed] -- PROGRAM [ARGUMENT...]");
+                 "    rankexec-rank --launcher NAME [--encoded] -- PROGRAM [ARGUMENT...]");
         return 2;
     }
     auto bootstrap = take_bootstrap();

@@ -6,8 +6,11 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
+#include <string_view>
 
 #include "rankexec/core/system/unique_fd.hpp"
 
@@ -45,27 +48,47 @@ std::string take_variable(const char* name) {
     return copy;
 }
 
+/// "=" and then the word with %XX for some characters; nothing when it is not that.
+std::optional<std::string> decode(std::string_view word) {
+    if (!word.starts_with('=')) return std::nullopt;
+    std::string result;
+    for (std::size_t at = 1; at < word.size(); ++at) {
+        if (word[at] != '%') {
+            result += word[at];
+            continue;
+        }
+        unsigned code = 0;
+        const auto* digits = word.data() + at + 1;
+        if (at + 2 >= word.size() || std::from_chars(digits, digits + 2, code, 16).ptr != digits + 2)
+            return std::nullopt;
+        result += static_cast<char>(code);
+        at += 2;
+    }
+    return result;
+}
+
 void wipe(std::string& text) { ::explicit_bzero(text.data(), text.size()); }
 
 }  // namespace
 
 tl::expected<ShimArguments, std::string> parse_shim_arguments(const std::vector<std::string>& arguments) {
     ShimArguments result;
-    bool prefixed = false;
+    bool encoded = false;
     auto next = arguments.begin();
     for (; next != arguments.end() && *next != "--"; ++next) {
         if (*next == "--launcher" && next + 1 != arguments.end()) {
             result.launcher = *++next;
-        } else if (*next == "--prefixed") {
-            prefixed = true;
+        } else if (*next == "--encoded") {
+            encoded = true;
         } else {
             return tl::unexpected("unknown argument " + *next);
         }
     }
     if (next != arguments.end()) ++next;
     for (; next != arguments.end(); ++next) {
-        if (prefixed && !next->starts_with('=')) return tl::unexpected("the word " + *next + " lacks its prefix =");
-        result.program.push_back(prefixed ? next->substr(1) : *next);
+        auto word = encoded ? decode(*next) : std::optional(*next);
+        if (!word) return tl::unexpected("the word " + *next + " is not encoded as --encoded says");
+        result.program.push_back(std::move(*word));
     }
     if (result.launcher.empty()) return tl::unexpected(std::string("--launcher is missing"));
     if (result.program.empty()) return tl::unexpected(std::string("no program is given"));

@@ -11,14 +11,14 @@
 
 namespace rankexec::worker {
 
-/// The shim's command line: rankexec-rank --launcher NAME [--prefixed] -- PROGRAM [ARGUMENT...]
+/// The shim's command line: rankexec-rank --launcher NAME [--encoded] -- PROGRAM [ARGUMENT...]
 struct ShimArguments {
     std::string launcher;
     std::vector<std::string> program;
 };
 
-/// `arguments` without the shim's own name. With --prefixed each word of the program has a "=" before
-/// it, which is taken off: some launchers give a word ":" a meaning of its own.
+/// `arguments` without the shim's own name. With --encoded each word of the program has a "=" before it
+/// and %XX for some characters: launchers give a lone ":" or a "$" a meaning of their own.
 [[nodiscard]] RANKEXEC_EXPORT tl::expected<ShimArguments, std::string> parse_shim_arguments(
     const std::vector<std::string>& arguments);
 

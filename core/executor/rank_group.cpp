@@ -15,6 +15,7 @@
 #include "rankexec/core/model/rank_list.hpp"
 #include "rankexec/core/process/host/guardian_client.hpp"
 #include "rankexec/core/system/log.hpp"
+#include "rankexec/core/system/rank_variables.hpp"
 #include "rankexec/ipc/channel/parent_channel.hpp"
 #include "rankexec/ipc/transport/transport_server.hpp"
 
@@ -41,9 +42,21 @@ struct RankRecord {
     bool started = false;
     bool exited = false;
     bool confirmed = false;  ///< its shim has left nothing
+    int local_rank = -1;     ///< as its launcher says; -1: it does not
+    int local_world_size = -1;
     std::int64_t pid = 0;
     std::string host;
 };
+
+/// The rank that a supervisor's report is about; -1 for other messages.
+int reported_rank(const wire::Message& message) {
+    return std::visit(
+        [](const auto& report) {
+            if constexpr (requires { report.rank; }) return static_cast<int>(report.rank);
+            return -1;
+        },
+        message);
+}
 
 class GuardedRankGroup final : public RankGroup {
 public:
@@ -62,6 +75,7 @@ public:
         auto plan = plan_group(options_, nullptr);
         if (!plan) return tl::unexpected(plan.error());
         direct_ = plan->direct;
+        channels_ = channels;
         if (channels || !direct_) {
             TransportServer::Options transport;
             transport.world_size = options_.world_size;
@@ -150,6 +164,8 @@ private:
     void on_guardian(wire::Message&& message) {
         if (auto* exited = std::get_if<wire::LauncherExited>(&message)) {
             launcher_exited(std::move(*exited));
+        } else if (const auto* failed = std::get_if<wire::RankNotStarted>(&message); failed != nullptr && !direct_) {
+            lose("launcher " + options_.launcher + ": " + failed->message);
         } else if (auto* ended = std::get_if<wire::SupervisionEnded>(&message)) {
             guardian_ended(std::move(ended->surviving_pids));
         } else {
@@ -194,11 +210,19 @@ private:
             shim_hello(rank, *hello);
         } else if (std::holds_alternative<wire::SupervisionEnded>(message)) {
             record(rank).confirmed = true;
+            release_shims();
             end_launcher_if_idle();
             finish_if_confirmed();
+        } else if (reported_rank(message) != rank) {
+            lose("the shim of rank " + std::to_string(rank) + " reports of another rank");
         } else {
             on_report(std::move(message));
         }
+    }
+
+    /// A shim whose rank failed stays until all are done, because its launcher would end the others.
+    void release_shims() {
+        if (std::ranges::all_of(ranks_, &RankRecord::confirmed)) send_to_all(wire::EndGroup{0});
     }
 
     void shim_hello(int rank, const wire::ShimHello& hello) {
@@ -209,6 +233,8 @@ private:
         }
         entry.hello = true;
         entry.host = hello.host;
+        entry.local_rank = hello.local_rank;
+        entry.local_world_size = hello.local_world_size;
         if (!hello.step.empty() && step_ != hello.step) {
             step_ = hello.step;
             send_to_guardian(wire::LauncherStep{step_});
@@ -219,7 +245,26 @@ private:
         }
         // Where the ranks meet is known when rank 0's host is.
         if (!record(0).hello) return;
+        // A launcher that tells no local ranks leaves the counting to us, and that needs every host.
+        const auto placed = [](const RankRecord& each) {
+            return !each.hello || (each.local_rank >= 0 && each.local_world_size >= 1);
+        };
+        if (!std::ranges::all_of(ranks_, placed) && !std::ranges::all_of(ranks_, &RankRecord::hello)) return;
         for (int other = 0; other < options_.world_size; ++other) set_up_shim(other);
+    }
+
+    /// LOCAL_RANK and LOCAL_WORLD_SIZE, as far as the launcher does not tell them.
+    void add_local_place(std::vector<std::string>& environment, int rank) {
+        const auto& own = record(rank);
+        const auto here = [&](const RankRecord& other) { return other.host == own.host; };
+        if (own.local_rank < 0) {
+            const auto before = std::count_if(ranks_.begin(), ranks_.begin() + rank, here);
+            set_environment_value(environment, "LOCAL_RANK", std::to_string(before));
+        }
+        if (own.local_world_size < 1) {
+            const auto all = std::count_if(ranks_.begin(), ranks_.end(), here);
+            set_environment_value(environment, "LOCAL_WORLD_SIZE", std::to_string(all));
+        }
     }
 
     void set_up_shim(int rank) {
@@ -230,6 +275,8 @@ private:
         const bool here = !supervision_->connection(0).tcp;
         wire::ShimSetup setup;
         setup.environment = added_environment(options_, run_id_, here ? "127.0.0.1" : record(0).host, master_port_);
+        add_local_place(setup.environment, rank);
+        if (!channels_) set_environment_value(setup.environment, kForeignProgramVariable, "1");
         setup.log_directory = options_.log_directory;
         setup.stdin_mode = options_.stdin_mode;
         setup.forward_output = options_.forward_output;
@@ -341,7 +388,8 @@ private:
         return std::ranges::none_of(ranks_, [](const RankRecord& record) { return record.hello; });
     }
     [[nodiscard]] bool all_exited() const {
-        return std::ranges::all_of(ranks_, [](const RankRecord& record) { return record.exited; });
+        // One that was never started, because the end came first, is only confirmed.
+        return std::ranges::all_of(ranks_, [](const RankRecord& record) { return record.exited || record.confirmed; });
     }
     RankRecord& record(int rank) { return ranks_.at(static_cast<std::size_t>(rank)); }
 
@@ -375,6 +423,7 @@ private:
     std::string run_id_;
     std::string step_;
     bool direct_ = true;
+    bool channels_ = false;
     bool remote_ = false;
     std::uint32_t orphan_grace_ms_ = 0;
     int master_port_ = 0;

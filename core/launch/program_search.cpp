@@ -11,6 +11,23 @@
 #include "rankexec/core/system/rank_variables.hpp"
 
 namespace rankexec {
+namespace {
+
+std::string encode(const std::string& word) {
+    std::string result = "=";
+    for (const char character : word) {
+        if (character == '%') {
+            result += "%25";
+        } else if (character == '$') {
+            result += "%24";
+        } else {
+            result += character;
+        }
+    }
+    return result;
+}
+
+}  // namespace
 
 std::vector<std::string> search_path(const std::vector<std::string>& environment) {
     std::vector<std::string> directories;
@@ -56,11 +73,12 @@ Failure cannot_serve(std::string_view launcher, std::string_view why) {
 }
 
 std::vector<std::string> shim_command(std::string_view launcher, const LaunchRequest& request) {
-    const bool prefixed = std::ranges::find(request.program, ":") != request.program.end();
+    const bool encoded = std::ranges::any_of(
+        request.program, [](const std::string& word) { return word == ":" || word.find('$') != std::string::npos; });
     std::vector<std::string> command{request.shim, "--launcher", std::string(launcher)};
-    if (prefixed) command.emplace_back("--prefixed");
+    if (encoded) command.emplace_back("--encoded");
     command.emplace_back("--");
-    for (const auto& word : request.program) command.push_back(prefixed ? "=" + word : word);
+    for (const auto& word : request.program) command.push_back(encoded ? encode(word) : word);
     return command;
 }
 

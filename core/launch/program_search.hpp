@@ -27,8 +27,9 @@ namespace rankexec {
 [[nodiscard]] Failure cannot_serve(std::string_view launcher, std::string_view why);
 
 /// What every launcher but the direct one starts once per rank: the rank shim and, behind it, the
-/// rank's program. mpirun, mpiexec and srun all take an argument ":" as the start of another program,
-/// even behind ours, so a command line that has one is sent with a "=" before each word.
+/// rank's program. mpirun, mpiexec and srun take an argument ":" as the start of another program, even
+/// behind ours, and torchrun replaces "$$" and "${local_rank}". A command line that has such a thing is
+/// sent encoded, and the shim decodes it: "=" before each word, "$" and "%" as in URLs.
 [[nodiscard]] std::vector<std::string> shim_command(std::string_view launcher, const LaunchRequest& request);
 
 /// Items with a comma between them.

@@ -72,10 +72,12 @@ TEST_P(Launcher, TellsEachRankItsPlace) {
 
 TEST_P(Launcher, HandsOverArgumentsUnchanged) {
     auto group_options = options(2, "");
-    group_options.program = {"printf", "[%s]", "a b", ":", "", "'\"$HOME", "new\nline", "-x", "--"};
+    group_options.program = {"printf",    "[%s]", "a b", ":", "", "'\"$HOME $$ ${local_rank} 100%",
+                             "new\nline", "-x",   "--"};
     GroupRun group(group_options);
     run(group, 2);
-    for (int rank = 0; rank < 2; ++rank) EXPECT_EQ(group.output[rank], "[a b][:][]['\"$HOME][new\nline][-x][--]");
+    for (int rank = 0; rank < 2; ++rank)
+        EXPECT_EQ(group.output[rank], "[a b][:][]['\"$HOME $$ ${local_rank} 100%][new\nline][-x][--]");
 }
 
 TEST_P(Launcher, ReportsTheFailingRanksOwnExitCodeAndGivesTheOthersTheirGrace) {
@@ -134,7 +136,9 @@ TEST_P(Launcher, AProgramThatDoesNotExistIsReportedByEveryRank) {
     auto group_options = options(2, "");
     group_options.program = {"/no/such/program"};
     GroupRun group(group_options);
-    group.on_exited = [&](const wire::RankExited&) { group.group().request_end(kGrace); };
+    group.on_exited = [&](const wire::RankExited&) {
+        if (group.exited.size() == 2) group.group().request_end(kGrace);
+    };
     run(group, 2);
     for (const int rank : {0, 1}) {
         EXPECT_EQ(group.exited[rank].status, (ExitStatus{false, 127}));

@@ -268,9 +268,15 @@ TEST_F(Launchers, OneThatIsNotInstalledSaysWhatToInstall) {
 
 TEST_F(Launchers, AColonAmongTheArgumentsDoesNotSplitTheProgram) {
     install("mpirun.openmpi");
-    request_.program = {"echo", "a", ":", ""};
-    EXPECT_TRUE(ends_with(
-        argv("mpirun"), {"/opt/rankexec-rank", "--launcher", "mpirun", "--prefixed", "--", "=echo", "=a", "=:", "="}));
+    request_.program = {"echo", "a", ":", "", "100%"};
+    EXPECT_TRUE(ends_with(argv("mpirun"), {"/opt/rankexec-rank", "--launcher", "mpirun", "--encoded", "--", "=echo",
+                                           "=a", "=:", "=", "=100%25"}));
+}
+
+TEST_F(Launchers, ADollarSignAmongTheArgumentsIsNotReplaced) {
+    install("torchrun");
+    request_.program = {"sh", "-c", "echo $$ ${local_rank} %"};
+    EXPECT_TRUE(ends_with(argv("torchrun"), {"--encoded", "--", "=sh", "=-c", "=echo %24%24 %24{local_rank} %25"}));
 }
 
 TEST_F(Launchers, EndTheirGroupsByTheTable) {
