@@ -75,7 +75,9 @@ RankRuntime::~RankRuntime() = default;
 int RankRuntime::run() {
     PeerChannels::Callbacks callbacks;
     callbacks.on_message = [this](ChannelKind, wire::Message&& message) { on_message(std::move(message)); };
-    callbacks.on_bad_body = [this](ChannelKind, std::uint16_t type, const std::string& why) { on_bad_body(type, why); };
+    callbacks.on_bad_body = [this](ChannelKind, std::uint16_t type, const wire::DecodeError& error) {
+        on_bad_body(type, error);
+    };
     callbacks.on_broken = [this](const std::string& why) { end(why); };
     auto connected =
         PeerChannels::connect(loop_, bootstrap_, PeerRole::rank, bootstrap_.rank,
@@ -176,9 +178,31 @@ void RankRuntime::on_message(wire::Message&& message) {
     }
 }
 
-void RankRuntime::on_bad_body(std::uint16_t type, const std::string& why) {
-    // Without its body there is no call to name, so the parent could only wait for an answer.
-    end("message of type " + std::to_string(type) + " cannot be understood: " + why);
+void RankRuntime::on_bad_body(std::uint16_t type, const wire::DecodeError& error) {
+    static const auto kExecute = wire::Message(wire::Execute{}).index() + 1;
+    static const auto kParentEvent = wire::Message(wire::ParentEvent{}).index() + 1;
+    if (error.call && type == kExecute) {
+        wire::Result result;
+        result.task_id = *error.call;
+        {
+            const std::lock_guard lock(mutex_);
+            last_task_ = std::max(last_task_, result.task_id);
+            aborted_.erase(aborted_.begin(), aborted_.upper_bound(last_task_));
+            result.last_event = last_event_;
+        }
+        result.reply = Shareable::failed(failure_here(
+            ReturnCode::execution_result_error, "the task cannot be understood: " + error.message, bootstrap_.rank));
+        send(ChannelKind::execution, std::move(result));
+    } else if (error.call && type == kParentEvent) {
+        // In its turn, for the parent counts answers and Close waits for them.
+        log::error("event dropped: " + error.message);
+        wire::ParentEvent event;
+        event.event_id = *error.call;
+        lane_->post([this, event = std::move(event)] { handle(event); });
+    } else {
+        // There is no call to fail, so the parent could only wait for an answer.
+        end(error.message);
+    }
 }
 
 void RankRuntime::abort_task(std::uint64_t task_id, const std::string& reason) {
@@ -298,7 +322,9 @@ Shareable RankRuntime::execute(const wire::Execute& message, Context& context, c
 void RankRuntime::handle(const wire::ParentEvent& message) {
     wire::EventDone done;
     done.event_id = message.event_id;
-    if (initialised_) {
+    if (message.type.empty()) {
+        // Stands for an event that could not be understood.
+    } else if (initialised_) {
         const ScopedCause cause({0, message.event_id});
         Context context = context_from(message.context);
         engine_->deliver_event(message.type, context, EventOrigin::parent);

@@ -53,7 +53,7 @@ private:
 
     // On the reactor thread.
     void on_message(wire::Message&& message);
-    void on_bad_body(std::uint16_t type, const std::string& why);
+    void on_bad_body(std::uint16_t type, const wire::DecodeError& error);
     void abort_task(std::uint64_t task_id, const std::string& reason);
     void close_when_handled();
 

@@ -98,7 +98,9 @@ private:
     PeerChannels::Callbacks callbacks() {
         PeerChannels::Callbacks callbacks;
         callbacks.on_message = [this](ChannelKind, wire::Message&& message) { on_message(std::move(message)); };
-        callbacks.on_bad_body = [this](ChannelKind, std::uint16_t, const std::string& why) { end_lease(why); };
+        callbacks.on_bad_body = [this](ChannelKind, std::uint16_t, const wire::DecodeError& error) {
+            end_lease(error.message);
+        };
         callbacks.on_broken = [this](const std::string& why) { end_lease(why); };
         callbacks.on_connected = [this](ChannelKind) { on_connected(); };
         callbacks.on_disconnected = [this](ChannelKind) { on_disconnected(); };

@@ -5,6 +5,7 @@
 
 #include "rankexec/core/system/log.hpp"
 #include "rankexec/ipc/channel/channel_rules.hpp"
+#include "rankexec/ipc/channel/stand_in.hpp"
 
 namespace rankexec {
 
@@ -65,10 +66,14 @@ void ParentChannel::receive(const PeerConnection& from, std::vector<wire::Frame>
     peer.connection = from;
     auto decoded = wire::decode(frames);
     if (!decoded) {
-        auto& callback =
-            decoded.error().kind == wire::DecodeError::Kind::body ? callbacks_.on_bad_body : callbacks_.on_violation;
-        callback(rank, decoded.error().message);
-        return;
+        if (auto stand_in = stand_in_for(envelope->type, decoded.error())) {
+            log::error("rank " + std::to_string(rank) + ": " + decoded.error().message);
+            decoded = wire::Decoded{*envelope, std::move(*stand_in)};
+        } else {
+            const bool body = decoded.error().kind == wire::DecodeError::Kind::body;
+            (body ? callbacks_.on_bad_body : callbacks_.on_violation)(rank, decoded.error().message);
+            return;
+        }
     }
     if (!allowed_on(kind_, Direction::to_parent, decoded->message)) {
         callbacks_.on_violation(rank, std::string(wire::name_of(decoded->message)) + " is no message for the " +

@@ -22,7 +22,8 @@ class RANKEXEC_EXPORT ParentChannel {
 public:
     struct Callbacks {
         std::function<void(int rank, wire::Message&&)> on_message;
-        /// A message whose body cannot be understood: the call it belongs to has failed.
+        /// A message whose body cannot be understood, and of which not even the call is known. (With the
+        /// call known, on_message gets a message in its place that fails the call.)
         std::function<void(int rank, const std::string& why)> on_bad_body;
         /// The rank does not follow the protocol: its session is over.
         std::function<void(int rank, const std::string& why)> on_violation;

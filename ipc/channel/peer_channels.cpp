@@ -5,6 +5,7 @@
 
 #include "rankexec/core/system/log.hpp"
 #include "rankexec/ipc/channel/channel_rules.hpp"
+#include "rankexec/ipc/channel/stand_in.hpp"
 
 namespace rankexec {
 
@@ -77,12 +78,16 @@ void PeerChannels::receive(ChannelKind kind, std::vector<wire::Frame>&& frames) 
     received = envelope->sequence;
     auto decoded = wire::decode(frames);
     if (!decoded) {
-        if (decoded.error().kind == wire::DecodeError::Kind::body && callbacks_.on_bad_body) {
-            callbacks_.on_bad_body(kind, envelope->type, decoded.error().message);
+        if (auto stand_in = stand_in_for(envelope->type, decoded.error())) {
+            log::error(decoded.error().message);
+            decoded = wire::Decoded{*envelope, std::move(*stand_in)};
+        } else if (decoded.error().kind == wire::DecodeError::Kind::body && callbacks_.on_bad_body) {
+            callbacks_.on_bad_body(kind, envelope->type, decoded.error());
+            return;
         } else {
             callbacks_.on_broken(decoded.error().message);
+            return;
         }
-        return;
     }
     if (!allowed_on(kind, Direction::to_peer, decoded->message)) {
         callbacks_.on_broken(std::string(wire::name_of(decoded->message)) + " is no message for the " +

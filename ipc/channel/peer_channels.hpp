@@ -23,8 +23,9 @@ class RANKEXEC_EXPORT PeerChannels {
 public:
     struct Callbacks {
         std::function<void(ChannelKind, wire::Message&&)> on_message;
-        /// A message whose body cannot be understood, by its type's number.
-        std::function<void(ChannelKind, std::uint16_t type, const std::string& why)> on_bad_body;
+        /// A message whose body cannot be understood, by its type's number; the error may name the call.
+        /// (Of an answer whose call is known, on_message gets one in its place that fails the call.)
+        std::function<void(ChannelKind, std::uint16_t type, const wire::DecodeError& error)> on_bad_body;
         /// The session cannot go on: the parent does not follow the protocol, or refused us.
         std::function<void(const std::string& why)> on_broken;
         std::function<void(ChannelKind)> on_connected;

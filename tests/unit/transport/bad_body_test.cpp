@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// A body that cannot be understood fails its call; only what has no call ends the session.
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "rankexec/ipc/channel/parent_channel.hpp"
+
+namespace rankexec {
+namespace {
+
+class FakeTransportServer : public TransportServer {
+public:
+    FakeTransportServer() {
+        bootstrap_.run_id = std::string(32, 'a');
+        bootstrap_.incarnation = 1;
+    }
+    void on_message(ChannelKind, OnMessage callback) override { deliver_ = std::move(callback); }
+    bool send(ChannelKind, const std::string&, const std::vector<wire::Frame>&) override { return true; }
+    [[nodiscard]] const Bootstrap& bootstrap() const override { return bootstrap_; }
+    [[nodiscard]] std::uint64_t refused_handshakes() const override { return 0; }
+
+    /// Delivers a message of rank 0 whose body is replaced when `body` is not empty.
+    void receive(const wire::Message& message, std::vector<std::byte> body = {}) {
+        wire::Envelope envelope;
+        envelope.run_id = bootstrap_.run_id;
+        envelope.incarnation = 1;
+        envelope.sequence = ++sequence_;
+        auto frames = wire::encode(envelope, message).value();
+        if (!body.empty()) {
+            const auto owner = std::make_shared<std::vector<std::byte>>(std::move(body));
+            frames.at(1) = {*owner, owner};
+        }
+        PeerConnection from;
+        from.route = "route";
+        deliver_(from, std::move(frames));
+    }
+
+private:
+    Bootstrap bootstrap_{"", 0, 0, -1, Secret::random(), {}, "", "", {}, {}};
+    OnMessage deliver_;
+    std::uint64_t sequence_ = 0;
+};
+
+class BadBody : public ::testing::Test {
+protected:
+    ParentChannel channel(ChannelKind kind) {
+        ParentChannel::Callbacks callbacks;
+        callbacks.on_message = [this](int, wire::Message&& message) { messages.push_back(std::move(message)); };
+        callbacks.on_bad_body = [this](int, const std::string& why) { bad_bodies.push_back(why); };
+        callbacks.on_violation = [this](int, const std::string& why) { violations.push_back(why); };
+        return {server, kind, 1, std::move(callbacks)};
+    }
+
+    /// A list of four elements: the call's number, and what no message has there.
+    static std::vector<std::byte> body_of_call(int number) {
+        return {std::byte{0x94}, static_cast<std::byte>(number), std::byte{0xc2}, std::byte{0xc2}, std::byte{0xc2}};
+    }
+
+    FakeTransportServer server;
+    std::vector<wire::Message> messages;
+    std::vector<std::string> bad_bodies;
+    std::vector<std::string> violations;
+};
+
+TEST_F(BadBody, OfAResultFailsItsTask) {
+    const auto execution = channel(ChannelKind::execution);
+    server.receive(wire::Result{}, body_of_call(7));
+    ASSERT_EQ(messages.size(), 1U);
+    const auto& result = std::get<wire::Result>(messages[0]);
+    EXPECT_EQ(result.task_id, 7U);
+    EXPECT_EQ(result.reply.code, ReturnCode::execution_result_error);
+    ASSERT_TRUE(result.reply.failure);
+    EXPECT_NE(result.reply.failure->message.find("Result: byte 2"), std::string::npos) << result.reply.failure->message;
+
+    server.receive(wire::Result{8, 0, {}, {}});
+    ASSERT_EQ(messages.size(), 2U) << "the session goes on";
+    EXPECT_EQ(std::get<wire::Result>(messages[1]).task_id, 8U);
+    EXPECT_TRUE(violations.empty());
+    EXPECT_TRUE(bad_bodies.empty());
+}
+
+TEST_F(BadBody, OfAnEventsAnswerLeavesItsChangesOut) {
+    const auto handler = channel(ChannelKind::handler);
+    server.receive(wire::EventDone{}, body_of_call(3));
+    ASSERT_EQ(messages.size(), 1U);
+    EXPECT_EQ(std::get<wire::EventDone>(messages[0]), (wire::EventDone{3, {}}));
+}
+
+TEST_F(BadBody, OfAnEventTakesItsNumberOnly) {
+    const auto relay = channel(ChannelKind::relay);
+    server.receive(wire::FireEvent{}, body_of_call(5));
+    ASSERT_EQ(messages.size(), 1U);
+    EXPECT_EQ(std::get<wire::FireEvent>(messages[0]), (wire::FireEvent{5, "", 0, 0, {}}));
+}
+
+TEST_F(BadBody, WithoutACallIsReportedAsSuch) {
+    const auto execution = channel(ChannelKind::execution);
+    server.receive(wire::Result{}, {std::byte{0xc1}});
+    server.receive(wire::Hello{}, body_of_call(7));
+    EXPECT_TRUE(messages.empty());
+    EXPECT_EQ(bad_bodies.size(), 2U);
+}
+
+TEST_F(BadBody, OnAChannelThatTheMessageIsNotForEndsTheSession) {
+    const auto execution = channel(ChannelKind::execution);
+    server.receive(wire::FireEvent{}, body_of_call(7));
+    EXPECT_TRUE(messages.empty());
+    EXPECT_EQ(violations.size(), 1U);
+}
+
+}  // namespace
+}  // namespace rankexec
