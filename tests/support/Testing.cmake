@@ -38,10 +38,12 @@ add_dependencies(unit_tests no_leftovers)
 #   LOCK resource...   cases that name the same resource never run at the same time
 #   TIMEOUT seconds    per case, default 120
 #   PARTS 'filter=label,label' ...  instead of one registration of all tests, one per filter (as
-#                      --gtest_filter) with further labels; a test that no filter takes is not run
+#                      --gtest_filter) with further labels
+#   ELSEWHERE filter...  what script tests run instead; a case NAME.all_registered fails when a test is
+#                      taken neither by a part nor by one of these
 #   NEEDS target...    programs that are built first
 function(rankexec_gtest name)
-  cmake_parse_arguments(TEST "" "TIMEOUT" "SOURCES;LINK;LABELS;HARNESS;LOCK;PARTS;NEEDS" ${ARGN})
+  cmake_parse_arguments(TEST "" "TIMEOUT" "SOURCES;LINK;LABELS;HARNESS;LOCK;PARTS;ELSEWHERE;NEEDS" ${ARGN})
   if(NOT TEST_TIMEOUT)
     set(TEST_TIMEOUT 120)
   endif()
@@ -53,6 +55,7 @@ function(rankexec_gtest name)
     set(TEST_PARTS "*=")
   endif()
   set(number 0)
+  set(taken)
   foreach(part IN LISTS TEST_PARTS)
     string(REGEX MATCH "^([^=]*)=(.*)$" matched "${part}")
     set(filter "${CMAKE_MATCH_1}")
@@ -74,7 +77,15 @@ function(rankexec_gtest name)
     file(WRITE ${file} "${content}")
     set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${file})
     math(EXPR number "${number} + 1")
+    list(APPEND taken "${filter}")
   endforeach()
+  list(APPEND taken ${TEST_ELSEWHERE})
+  if(NOT taken STREQUAL "*")
+    list(JOIN taken ":" taken)
+    add_test(NAME ${name}.all_registered COMMAND sh -c "! \"$0\" --gtest_list_tests --gtest_filter=\"-$1\" | grep '^  '"
+                                                 $<TARGET_FILE:${target}> ${taken})
+    set_tests_properties(${name}.all_registered PROPERTIES LABELS "${TEST_LABELS}")
+  endif()
 endfunction()
 
 # rankexec_unit_tests(AREA LINK target... [OPTIONS of rankexec_gtest]): tests/unit/AREA/*.cpp
