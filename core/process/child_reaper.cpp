@@ -55,7 +55,7 @@ void ChildReaper::on_signal() {
 }
 
 void ChildReaper::collect() {
-    while (reap_one(on_exit_)) {
+    for (int count = 0; count < kChildrenPerTurn && reap_one(on_exit_); ++count) {
     }
 }
 

@@ -27,7 +27,7 @@ public:
     ChildReaper(const ChildReaper&) = delete;
     ChildReaper& operator=(const ChildReaper&) = delete;
 
-    /// Reaps what has ended by now, without waiting for the loop.
+    /// Reaps what has ended by now, up to a bound, without waiting for the loop.
     void collect();
 
 private:

@@ -45,9 +45,10 @@ Found find_processes(const Belonging& belonging, const std::set<pid_t>& excepted
         if (process.pid == self) self_start = process.start_time;
     }
     Found found;
-    for (const auto& process : processes) {
+    for (auto process : processes) {
         if (process.pid == self || process.dead || process.kernel_thread || excepted.contains(process.pid)) continue;
-        bool ours = members.contains(process.pid) || descends(process.pid, belonging.ancestor, parents);
+        process.descendant = descends(process.pid, belonging.ancestor, parents);
+        bool ours = process.descendant || members.contains(process.pid);
         // Nothing of the group is older than its supervisor: most of the machine needs no look inside.
         if (!ours && process.start_time >= self_start) {
             const auto mark = carries_marks(process.pid, belonging.marks);

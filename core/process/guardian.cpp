@@ -11,11 +11,13 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "rankexec/core/process/control/control_group.hpp"
 #include "rankexec/core/process/control/control_socket.hpp"
 #include "rankexec/core/process/remove_tree.hpp"
 #include "rankexec/core/process/supervisor.hpp"
@@ -45,6 +47,14 @@ bool take_descriptors() {
 std::string host_name() {
     std::array<char, 256> name{};
     return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "localhost";
+}
+
+/// On request only: a guardian has no log of its own.
+void say_containment(const std::optional<ControlGroup>& group) {
+    const char* wanted = std::getenv("RANKEXEC_LOG");
+    const std::string_view level = wanted != nullptr ? wanted : "";
+    if (level != "debug" && level != "info") return;
+    complain(group ? "containment: cgroup " + group->folder() : "containment: subreaper and run id");
 }
 
 void wipe(Bytes& secret) { explicit_bzero(secret.data(), secret.size()); }
@@ -102,6 +112,8 @@ private:
         options.output_credit = supervise.output_credit;
         options.marks = {"RANKEXEC_RUN_ID=" + supervise.run_id};
         options.parent_pidfd = host_pidfd_.get();
+        options.control_group = ControlGroup::create(supervise.run_id);
+        say_containment(options.control_group);
         supervisor_.emplace(loop_, std::move(options),
                             Supervisor::Callbacks{[this](wire::Message&& message) { report(message); },
                                                   [this](std::vector<std::int64_t> surviving_pids) {

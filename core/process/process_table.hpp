@@ -20,6 +20,7 @@ struct ProcessInfo {
     bool dead = false;             ///< a zombie without living threads
     bool ending = false;           ///< on its way out: SIGKILL has worked, the kernel cleans up
     bool kernel_thread = false;
+    bool descendant = false;  ///< set by find_processes: not only recognised by a mark
 };
 
 /// Nothing when there is no such process (any more).

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 namespace rankexec::process {
 namespace {
@@ -37,6 +38,12 @@ std::optional<rlimit> raise_descriptor_limit() {
     return limit;
 }
 
+Belonging belonging(const Supervisor::Options& options) {
+    Belonging belonging{::getpid(), options.marks, {}};
+    if (options.control_group) belonging.control_groups.push_back(options.control_group->folder());
+    return belonging;
+}
+
 template <typename... Handlers>
 struct Overloaded : Handlers... {
     using Handlers::operator()...;
@@ -52,7 +59,10 @@ Supervisor::Supervisor(EventLoop& loop, Options options, Callbacks callbacks)
       callbacks_(std::move(callbacks)),
       descriptor_limit_(raise_descriptor_limit()),
       reaper_(loop, [this](pid_t pid, const ExitStatus& status) { on_exit(pid, status); }),
-      sweep_(loop, Belonging{::getpid(), options_.marks, {}}, [this] { reaper_.collect(); }) {
+      sweep_(loop, belonging(options_), [this] {
+          reaper_.collect();
+          return std::exchange(adopted_ended_, false);
+      }) {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     struct sigaction ignore {};
     ignore.sa_handler = SIG_IGN;
@@ -126,6 +136,11 @@ void Supervisor::start_launcher(const wire::ProgramSpec& command) {
 
 void Supervisor::all_started() {
     all_started_ = true;
+    if (options_.control_group) {
+        std::vector<pid_t> pids;
+        for (const auto& process : processes_) pids.push_back(process.pid());
+        options_.control_group->admit(pids);
+    }
     check_all_exited();
 }
 
@@ -173,6 +188,8 @@ void Supervisor::on_exit(pid_t pid, const ExitStatus& status) {
         check_all_exited();
         return;
     }
+    adopted_ended_ = true;
+    if (phase_ == Phase::forced) Sweep::kill_kin(pid);
 }
 
 void Supervisor::check_all_exited() {
@@ -273,6 +290,7 @@ void Supervisor::kill_everything() {
     loop_.cancel(timer_);
     timer_ = 0;
     kill_began_ = Clock::now();
+    if (options_.control_group) options_.control_group->kill();
     for (auto& process : processes_) process.signal_group(SIGKILL);
     Sweep::Plan plan;
     plan.signal = SIGKILL;
@@ -323,6 +341,7 @@ void Supervisor::finish_if_drained() {
                                      [](const SupervisedProcess& process) { return process.output_ended(); });
     if (!drained) return;
     phase_ = Phase::ended;
+    if (options_.control_group && !options_.control_group->remove()) options_.control_group->kill();
     loop_.cancel(timer_);
     timer_ = 0;
     callbacks_.on_ended(std::move(surviving_));

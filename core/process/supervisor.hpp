@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "rankexec/core/process/child_reaper.hpp"
+#include "rankexec/core/process/control/control_group.hpp"
 #include "rankexec/core/process/supervised_process.hpp"
 #include "rankexec/core/process/sweep.hpp"
 #include "rankexec/core/system/event_loop.hpp"
@@ -43,8 +44,9 @@ public:
         wire::StdinMode stdin_mode = wire::StdinMode::none;
         bool forward_output = true;
         std::uint64_t output_credit = 0;
-        std::vector<std::string> marks;  ///< NAME=value, by which processes of the group are known
-        int parent_pidfd = -1;           ///< handed to ranks; -1: none
+        std::vector<std::string> marks;             ///< NAME=value, by which processes of the group are known
+        int parent_pidfd = -1;                      ///< handed to ranks; -1: none
+        std::optional<ControlGroup> control_group;  ///< what is started is moved there; none: no cgroup
     };
     struct Callbacks {
         std::function<void(wire::Message&&)> report;
@@ -109,7 +111,8 @@ private:
     bool has_launcher_ = false;
     Environment command_environment_;
     std::string launcher_step_;
-    pid_t command_pid_ = 0;  ///< of a running step's command; 0: none
+    bool adopted_ended_ = false;  ///< since the last look of the sweep
+    pid_t command_pid_ = 0;       ///< of a running step's command; 0: none
     std::function<void()> on_command_end_;
 
     Phase phase_ = Phase::running;

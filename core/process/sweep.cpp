@@ -24,14 +24,18 @@ constexpr std::size_t kHeldPidfds = 512;
 
 int open_pidfd(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
 
-/// A process group whose leader was found holds nobody else, and its kill reaches the children of a
-/// fork loop, which are over before anybody could look them up.
+/// A process group's kill reaches the children of a fork loop, which are over before anybody could
+/// look them up. The groups of our descendants hold nobody else, because our session began with us;
+/// of others that is known only of groups whose leader was recognised.
 void kill_groups(const std::vector<ProcessInfo>& processes) {
     const pid_t own = ::getpgrp();
-    for (const auto& leader : processes) {
-        if (leader.pid != leader.group || leader.group == own) continue;
-        const auto now = read_process(leader.pid);
-        if (now && now->start_time == leader.start_time) ::kill(-leader.group, SIGKILL);
+    std::set<pid_t> done{own};
+    for (const auto& member : processes) {
+        if (done.contains(member.group) || (!member.descendant && member.pid != member.group)) continue;
+        const auto now = read_process(member.pid);
+        if (!now || now->start_time != member.start_time || now->group != member.group) continue;
+        ::kill(-member.group, SIGKILL);
+        done.insert(member.group);
     }
 }
 
@@ -39,7 +43,7 @@ void send_signal(int pidfd, int signal) { ::syscall(SYS_pidfd_send_signal, pidfd
 
 }  // namespace
 
-Sweep::Sweep(EventLoop& loop, Belonging belonging, std::function<void()> before_look)
+Sweep::Sweep(EventLoop& loop, Belonging belonging, std::function<bool()> before_look)
     : loop_(loop), belonging_(std::move(belonging)), before_look_(std::move(before_look)) {}
 
 Sweep::~Sweep() { cancel(); }
@@ -74,7 +78,7 @@ void Sweep::request_look() {
 
 void Sweep::look() {
     look_timer_ = 0;
-    before_look_();
+    bool forks = before_look_();
     if (!on_done_) return;
     const auto found = find_processes(belonging_, plan_.excepted);
     if (plan_.signal == SIGKILL) kill_groups(found.processes);
@@ -95,7 +99,10 @@ void Sweep::look() {
         pause_ = std::min(2 * pause_, kLongestPause);
         return;
     }
-    if (found.uncertain && uncertain_looks_++ < kUncertainLooks) {
+    // One that ended while we looked may have forked after the list of processes was made.
+    forks = before_look_() || forks;
+    if (!on_done_) return;
+    if (forks || (found.uncertain && uncertain_looks_++ < kUncertainLooks)) {
         look_timer_ = loop_.call_after(kUncertainPause, [this] { look(); });
         return;
     }
@@ -118,6 +125,19 @@ void Sweep::hold(const ProcessInfo& info) {
         });
     }
     held_.insert_or_assign(info.pid, std::move(held));
+}
+
+void Sweep::kill_kin(pid_t ended) {
+    const auto zombie = read_process(ended);
+    if (zombie && zombie->group != ::getpgrp()) ::kill(-zombie->group, SIGKILL);
+    // A chain of forks in ever new sessions leaves its last group at once; but pids are given in order.
+    constexpr pid_t kNextPids = 8;
+    for (pid_t pid = ended + 1; pid <= ended + kNextPids; ++pid) {
+        const UniqueFd pidfd(open_pidfd(pid));
+        if (!pidfd.valid()) continue;
+        const auto info = read_process(pid);
+        if (info && (info->parent == ::getpid() || info->parent == ended)) send_signal(pidfd.get(), SIGKILL);
+    }
 }
 
 void Sweep::signal(const Held& held) const {

@@ -26,8 +26,10 @@ public:
     };
     using OnDone = std::function<void(std::vector<ProcessInfo> left)>;
 
-    /// `before_look` is called before every look around, to reap what has ended.
-    Sweep(EventLoop& loop, Belonging belonging, std::function<void()> before_look);
+    /// `before_look` is called before every look around, to reap what has ended. It returns whether
+    /// adopted children have ended since its last call: then a chain of forks may be running that no
+    /// look catches, and one look that finds nothing does not suffice.
+    Sweep(EventLoop& loop, Belonging belonging, std::function<bool()> before_look);
     ~Sweep();
     Sweep(const Sweep&) = delete;
     Sweep& operator=(const Sweep&) = delete;
@@ -36,6 +38,10 @@ public:
     /// once, never from within this call.
     void start(Plan plan, OnDone on_done);
     void cancel();
+
+    /// Kills what a process of the group that has just ended may have forked at the last moment: the
+    /// rest of its process group, and the likely next pids. Call while it is still our zombie.
+    static void kill_kin(pid_t ended);
 
 private:
     struct Held {
@@ -54,7 +60,7 @@ private:
 
     EventLoop& loop_;
     Belonging belonging_;
-    std::function<void()> before_look_;
+    std::function<bool()> before_look_;
     Plan plan_;
     OnDone on_done_;
     std::map<pid_t, Held> held_;

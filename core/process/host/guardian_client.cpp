@@ -17,6 +17,7 @@
 #include <system_error>
 #include <utility>
 
+#include "rankexec/core/process/control/control_group.hpp"
 #include "rankexec/core/process/control/control_socket.hpp"
 #include "rankexec/core/system/log.hpp"
 #include "rankexec/core/system/unique_fd.hpp"
@@ -126,6 +127,16 @@ tl::expected<GuardianProcess, Failure> spawn_guardian() {
     return guardian;
 }
 
+/// What a guardian that was killed had contained: kills it, and removes the group once it is empty.
+void clear_control_group(EventLoop& loop, const std::string& run_id, int attempts = 50) {
+    const auto group = process::ControlGroup::find(run_id);
+    if (!group) return;
+    group->kill();
+    if (group->remove() || attempts == 0) return;
+    constexpr milliseconds kPause{10};
+    loop.call_after(kPause, [&loop, run_id, attempts] { clear_control_group(loop, run_id, attempts - 1); });
+}
+
 class SpawnedGuardian final : public GuardianClient {
 public:
     /// Throws std::system_error when the descriptors cannot be watched.
@@ -134,6 +145,7 @@ public:
           owner_(::getpid()),
           pid_(process.pid),
           pidfd_(std::move(process.pidfd)),
+          run_id_(run_id),
           callbacks_(std::move(callbacks)),
           control_(std::make_unique<ControlSocket>(
               loop, std::move(process.control), run_id,
@@ -190,6 +202,7 @@ private:
         control_->close();
         reap(WNOHANG);
         gone_ = true;
+        if (!ended_) clear_control_group(loop_, run_id_);
         if (const auto on_gone = std::move(callbacks_.on_gone)) on_gone(ended_);
     }
 
@@ -221,6 +234,7 @@ private:
     pid_t owner_;
     pid_t pid_;
     UniqueFd pidfd_;
+    std::string run_id_;
     Callbacks callbacks_;
     bool ended_ = false;
     bool gone_ = false;

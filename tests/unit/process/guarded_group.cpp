@@ -62,6 +62,17 @@ std::vector<pid_t> processes_of(const std::string& run_id) {
     return found;
 }
 
+std::vector<fs::path> control_groups_of(const std::string& run_id) {
+    std::vector<fs::path> folders;
+    for (const char* mount : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
+        std::error_code error;
+        for (fs::recursive_directory_iterator entry(mount, error), end; entry != end; entry.increment(error)) {
+            if (entry->path().filename() == "rankexec-" + run_id) folders.push_back(entry->path());
+        }
+    }
+    return folders;
+}
+
 GuardedGroup::GuardedGroup(const wire::Supervise& supervise) : run_id(supervise.run_id) {
     auto client = GuardianClient::start(loop, supervise,
                                         {[this](wire::Message&& message) { on_message(std::move(message)); },
@@ -76,7 +87,10 @@ GuardedGroup::GuardedGroup(const wire::Supervise& supervise) : run_id(supervise.
 bool GuardedGroup::run_until(const Condition& condition, std::chrono::seconds longest) {
     const auto deadline = EventLoop::Clock::now() + longest;
     bool over = false;
-    const auto timer = loop.call_at(deadline, [&over] { over = true; });
+    const auto timer = loop.call_at(deadline, [this, &over] {
+        over = true;
+        loop.post([] {});  // this very round shall not wait
+    });
     while (!condition() && !over) loop.run_once(std::chrono::milliseconds(-1));
     loop.cancel(timer);
     return condition();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -24,6 +25,9 @@ wire::Supervise shell_launcher(const std::string& script);
 
 /// Processes of this machine with that run id in their environment.
 std::vector<pid_t> processes_of(const std::string& run_id);
+
+/// cgroup folders that were made for that run.
+std::vector<std::filesystem::path> control_groups_of(const std::string& run_id);
 
 /// A real guardian and what it has reported. Everything happens inside run_until.
 class GuardedGroup {

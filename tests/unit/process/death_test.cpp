@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <filesystem>
+#include <functional>
+
+#include "guarded_group.hpp"
+
+namespace rankexec::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Adopts what dying processes of the test leave behind, so that their ends can be waited for.
+class Death : public testing::Test {
+protected:
+    void SetUp() override { ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0); }
+    void TearDown() override { ::prctl(PR_SET_CHILD_SUBREAPER, 0); }
+
+    static void wait_for(pid_t pid) { ASSERT_EQ(::waitpid(pid, nullptr, 0), pid); }
+
+    /// Until no child is left; false when one still runs that nobody expects to end.
+    static void wait_for_all_children() {
+        while (::waitpid(-1, nullptr, 0) > 0) {
+        }
+    }
+};
+
+/// A host application in a process of its own: it starts the group and serves it until it is killed.
+class HostProcess {
+public:
+    explicit HostProcess(const wire::Supervise& supervise) {
+        std::array<int, 2> ends{};
+        EXPECT_EQ(::pipe(ends.data()), 0);
+        pid_ = ::fork();
+        if (pid_ == 0) {
+            GuardedGroup group(supervise);
+            const bool up = group.run_until([&] {
+                for (const auto& rank : supervise.ranks) {
+                    if (group.output[rank.rank].find("up") == std::string::npos) return false;
+                }
+                return !supervise.ranks.empty() || group.output[-1].find("up") != std::string::npos;
+            });
+            if (!up) ::_exit(1);
+            const pid_t guardian = group.guardian->pid();
+            if (::write(ends[1], &guardian, sizeof guardian) < 0) ::_exit(1);
+            for (;;) group.loop.run_once(std::chrono::milliseconds(-1));
+        }
+        ::close(ends[1]);
+        EXPECT_EQ(::read(ends[0], &guardian_, sizeof guardian_), static_cast<ssize_t>(sizeof guardian_));
+        ::close(ends[0]);
+    }
+
+    void kill() const {
+        ::kill(pid_, SIGKILL);
+        ::waitpid(pid_, nullptr, 0);
+    }
+    [[nodiscard]] pid_t pid() const { return pid_; }
+    [[nodiscard]] pid_t guardian() const { return guardian_; }
+
+private:
+    pid_t pid_ = 0;
+    pid_t guardian_ = 0;
+};
+
+std::string make_run_directory() {
+    std::string folder = testing::TempDir() + "/rankexec-run-XXXXXX";
+    EXPECT_NE(::mkdtemp(folder.data()), nullptr);
+    return folder;
+}
+
+constexpr const char* kStubborn = "trap '' TERM HUP INT; echo up; while :; do sleep 0.01; done";
+
+TEST_F(Death, OfTheHostEndsRanksAndGuardianAndRemovesTheRunDirectory) {
+    auto supervise = shell_group(4, "echo up; exec sleep 1000");
+    supervise.run_directory = make_run_directory();
+    const HostProcess host(supervise);
+    host.kill();
+    wait_for(host.guardian());
+    EXPECT_TRUE(processes_of(supervise.run_id).empty());
+    EXPECT_FALSE(fs::exists(supervise.run_directory));
+}
+
+TEST_F(Death, OfTheHostEndsStubbornRanksAfterTheOrphanGrace) {
+    auto supervise = shell_group(4, kStubborn);
+    supervise.orphan_grace_ms = 50;
+    const HostProcess host(supervise);
+    host.kill();
+    wait_for(host.guardian());
+    EXPECT_TRUE(processes_of(supervise.run_id).empty());
+}
+
+TEST_F(Death, OfTheHostEndsStoppedRanksAndDaemons) {
+    auto supervise = shell_group(3,
+                                 "setsid sh -c \"setsid sh -c 'trap \\\"\\\" TERM; sleep 1000; sleep 1000' & exit\" &"
+                                 "wait; echo up; kill -STOP $$");
+    supervise.orphan_grace_ms = 50;
+    const HostProcess host(supervise);
+    host.kill();
+    wait_for(host.guardian());
+    EXPECT_TRUE(processes_of(supervise.run_id).empty());
+}
+
+TEST_F(Death, OfTheHostEndsALauncherAndItsRanks) {
+    auto supervise = shell_launcher(
+        "for i in 1 2; do setsid sh -c 'trap \"\" TERM; sleep 1000 & wait; wait' & done;"
+        "echo up; wait");
+    supervise.orphan_grace_ms = 50;
+    const HostProcess host(supervise);
+    host.kill();
+    wait_for(host.guardian());
+    EXPECT_TRUE(processes_of(supervise.run_id).empty());
+}
+
+TEST_F(Death, OfTheHostIsSeenAlthoughAForkedChildHoldsItsDescriptors) {
+    auto supervise = shell_group(2, "echo up; exec sleep 1000");
+    std::array<int, 2> ends{};
+    ASSERT_EQ(::pipe(ends.data()), 0);
+    const pid_t host = ::fork();
+    if (host == 0) {
+        GuardedGroup group(supervise);
+        group.run_until([&] { return group.output[0] == "up\n" && group.output[1] == "up\n"; });
+        const std::array<pid_t, 2> pids{group.guardian->pid(), ::fork()};
+        if (pids[1] == 0) {
+            for (;;) ::pause();
+        }
+        [[maybe_unused]] const auto size = ::write(ends[1], pids.data(), sizeof pids);
+        for (;;) ::pause();
+    }
+    std::array<pid_t, 2> pids{};
+    ASSERT_EQ(::read(ends[0], pids.data(), sizeof pids), static_cast<ssize_t>(sizeof pids));
+    ::close(ends[0]);
+    ::close(ends[1]);
+    ::kill(host, SIGKILL);
+    wait_for(host);
+    wait_for(pids[0]);
+    EXPECT_TRUE(processes_of(supervise.run_id).empty());
+    ::kill(pids[1], SIGKILL);
+    wait_for(pids[1]);
+}
+
+TEST_F(Death, OfTheGuardianEndsObedientRanks) {
+    GuardedGroup group(shell_group(3, "echo up; exec sleep 1000"));
+    ASSERT_TRUE(group.run_until([&] { return group.output[0] + group.output[1] + group.output[2] == "up\nup\nup\n"; }));
+    ::kill(group.guardian->pid(), SIGKILL);
+    ASSERT_TRUE(group.run_until_gone());
+    EXPECT_FALSE(group.expected);
+    wait_for_all_children();
+    EXPECT_TRUE(processes_of(group.run_id).empty());
+    EXPECT_TRUE(group.run_until([&] { return control_groups_of(group.run_id).empty(); }));
+}
+
+TEST_F(Death, OfGuardianAndHostTogetherEndsObedientRanks) {
+    const auto supervise = shell_group(3, "echo up; exec sleep 1000");
+    const HostProcess host(supervise);
+    ::kill(host.guardian(), SIGKILL);
+    host.kill();
+    wait_for_all_children();
+    EXPECT_TRUE(processes_of(supervise.run_id).empty());
+    // Nobody was left to do this; the next group would.
+    for (const auto& folder : control_groups_of(supervise.run_id)) fs::remove(folder);
+}
+
+TEST_F(Death, OfTheGuardianByASignalThatAsksIsAnOrderlyEnd) {
+    auto supervise = shell_group(2, kStubborn);
+    supervise.orphan_grace_ms = 50;
+    GuardedGroup group(supervise);
+    ASSERT_TRUE(group.run_until_output(0, "up") && group.run_until_output(1, "up"));
+    ::kill(group.guardian->pid(), SIGTERM);
+    ASSERT_TRUE(group.run_until_gone());
+    EXPECT_TRUE(group.expected);
+    EXPECT_EQ(group.exited.size(), 2U);
+}
+
+TEST_F(Death, OfTheClientEndsTheGroupNow) {
+    auto supervise = shell_group(2, kStubborn);
+    supervise.run_directory = make_run_directory();
+    GuardedGroup group(supervise);
+    ASSERT_TRUE(group.run_until_output(0, "up") && group.run_until_output(1, "up"));
+    group.guardian.reset();
+    EXPECT_TRUE(processes_of(supervise.run_id).empty());
+    EXPECT_FALSE(fs::exists(supervise.run_directory));
+    EXPECT_FALSE(group.gone);
+}
+
+TEST_F(Death, OfTheClientEndsTheGroupAlsoBeforeItHasStarted) {
+    auto supervise = shell_group(8, kStubborn);
+    { GuardedGroup group(supervise); }
+    EXPECT_TRUE(processes_of(supervise.run_id).empty());
+}
+
+}  // namespace
+}  // namespace rankexec::test
