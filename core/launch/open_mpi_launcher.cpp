@@ -49,9 +49,11 @@ tl::expected<LaunchPlan, Failure> OpenMpiLauncher::plan(const LaunchRequest& req
     for (const auto& variable : request.exported) append(argv, {"-x", variable});
     if (!request.hosts.empty()) append(argv, {"--host", comma_separated(request.hosts)});
     if (!request.directory.empty()) append(argv, {"--wdir", request.directory});
-    // Its session directory would survive SIGKILL in the common temporary directory.
-    if (!request.scratch_directory.empty()) {
-        append(argv, {"--mca", "orte_local_tmpdir_base", request.scratch_directory});
+    // Its session directory would survive SIGKILL in the common temporary directory. Not
+    // orte_local_tmpdir_base: Open MPI hands its ranks both that and orte_tmpdir_base, and a program
+    // that finds both refuses to start. Other hosts do not have the scratch directory.
+    if (!request.scratch_directory.empty() && request.hosts.empty()) {
+        append(argv, {"--mca", "orte_tmpdir_base", request.scratch_directory});
     }
     append(argv, request.extra_args);
     append(argv, shim_command(name(), request));
