@@ -223,7 +223,8 @@ RunCommand run_command(const Words& words, const std::vector<std::string>& launc
 
 /// What CLI11 found wrong, in our words where it does not say enough.
 std::string reworded(const CLI::ParseError& error, const CLI::App& app, const std::vector<std::string>& arguments) {
-    if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::ExtrasError) || arguments.empty()) return error.what();
+    if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::ExtrasError) || arguments.empty())
+        return error.what();
     std::vector<std::string> names{"help"};
     for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
         names.push_back(command->get_name());

@@ -34,6 +34,10 @@ void GroupRecord::add_exited(const wire::RankExited& report, Clock::time_point w
     if (failed(rank) && !first_failure_) first_failure_ = when;
 }
 
+bool GroupRecord::all_started() const {
+    return std::all_of(ranks_.begin(), ranks_.end(), [](const Rank& rank) { return rank.pid != 0; });
+}
+
 bool GroupRecord::all_exited() const {
     return std::all_of(ranks_.begin(), ranks_.end(), [](const Rank& rank) { return rank.status.has_value(); });
 }

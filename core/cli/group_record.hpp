@@ -24,6 +24,7 @@ public:
 
     /// Whether a rank has failed by itself: not one that was ended by its supervisor.
     [[nodiscard]] bool any_failed() const { return first_failure_.has_value(); }
+    [[nodiscard]] bool all_started() const;
     [[nodiscard]] bool all_exited() const;
     /// Ranks that have started but not ended.
     [[nodiscard]] std::vector<int> running() const;

@@ -11,9 +11,13 @@ constexpr std::size_t kLongestHeld = 64 * 1024;
 
 /// `text` is one line, or part of one: a line break is its last character or absent.
 void LabelWriter::emit(const Source& source, std::string_view text, std::string& out) {
+    if (!labels_) {
+        out += text;
+        return;
+    }
     if (open_ != source) {
         if (open_) out += '\n';
-        out += '[' + std::to_string(source.first) + "] ";
+        out += '[' + (source.first < 0 ? launcher_ : std::to_string(source.first)) + "] ";
     }
     out += text;
     open_.reset();
@@ -52,11 +56,11 @@ std::string LabelWriter::let_go() {
     return out;
 }
 
+std::string LabelWriter::interrupt() { return std::exchange(open_, std::nullopt) ? "\n" : ""; }
+
 std::string LabelWriter::finish() {
     auto out = let_go();
-    if (open_) out += '\n';
-    open_.reset();
-    return out;
+    return out + interrupt();
 }
 
 }  // namespace rankexec::cli

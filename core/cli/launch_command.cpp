@@ -58,14 +58,15 @@ int run_session(const LaunchCommand& command) {
     };
     hooks.stop_process = stop_this_process;
     hooks.exit_now = [](int code) { ::_exit(code); };
+    hooks.on_input_wanted = [&] {
+        const auto on_input = [&](Bytes&& bytes) { session->on_input(bytes); };
+        input = std::make_unique<InputReader>(loop, STDIN_FILENO, on_input);
+    };
     hooks.on_done = [&] { loop.stop(); };
     session = std::make_unique<LaunchSession>(loop, session_options(command), std::move(hooks));
     if (const auto started = session->start(); !started) {
         complain(started.error().describe());
         return exit_code_of(started.error());
-    }
-    if (command.group.stdin_mode != wire::StdinMode::none) {
-        input = std::make_unique<InputReader>(loop, STDIN_FILENO, [&](Bytes&& bytes) { session->on_input(bytes); });
     }
     loop.run();
     input.reset();

@@ -28,6 +28,8 @@ LaunchSession::LaunchSession(EventLoop& loop, LaunchSessionOptions options, Hook
       options_(std::move(options)),
       hooks_(std::move(hooks)),
       record_(options_.group.world_size),
+      output_lines_(options_.group.launcher, options_.label),
+      error_lines_(options_.group.launcher, options_.label),
       writer_(std::make_unique<OutputWriter>(
           [this](int fd, int error) { loop_.post([this, fd, error] { on_broken(fd, error); }); })) {}
 
@@ -37,7 +39,7 @@ LaunchSession::~LaunchSession() {
 
 tl::expected<void, Failure> LaunchSession::start() {
     RankGroup::Callbacks callbacks;
-    callbacks.on_started = [this](const wire::RankStarted& report) { record_.add_started(report); };
+    callbacks.on_started = [this](const wire::RankStarted& report) { on_started(report); };
     callbacks.on_output = [this](wire::RankOutput&& output) { on_output(std::move(output)); };
     callbacks.on_exited = [this](const wire::RankExited& report) { on_exited(report); };
     callbacks.on_lost = [this](const Failure& failure) { on_lost(failure); };
@@ -51,35 +53,57 @@ tl::expected<void, Failure> LaunchSession::start() {
 
 // ---- what the group reports ---------------------------------------------------------------------
 
-LabelWriter& LaunchSession::labels(wire::OutputStream stream) {
+LabelWriter& LaunchSession::lines(wire::OutputStream stream) {
     const bool error = stream == wire::OutputStream::standard_error && !options_.shared_output;
-    return error ? error_labels_ : output_labels_;
+    return error ? error_lines_ : output_lines_;
 }
 
 int LaunchSession::fd_of(wire::OutputStream stream) const {
     return stream == wire::OutputStream::standard_error ? options_.error_fd : options_.output_fd;
 }
 
+void LaunchSession::on_started(const wire::RankStarted& report) {
+    record_.add_started(report);
+    // Input for a rank that is not there yet would be lost.
+    if (input_wanted_ || options_.group.stdin_mode == wire::StdinMode::none) return;
+    const bool all = options_.group.stdin_mode == wire::StdinMode::all;
+    if (all ? !record_.all_started() : report.rank != 0) return;
+    input_wanted_ = true;
+    if (hooks_.on_input_wanted) hooks_.on_input_wanted();
+}
+
 void LaunchSession::on_output(wire::RankOutput&& output) {
     const int rank = output.rank;
     const auto size = output.bytes.size();
-    auto text = options_.label ? labels(output.stream).add(rank, output.stream, as_text(output.bytes))
-                               : std::string(as_text(output.bytes));
+    const auto bytes = as_text(output.bytes);
+    // Once the group is being ended, the launcher command only talks about our own orders.
+    const bool hidden = rank < 0 && ending_;
+    // The lines of several ranks shall not mix; those of one need not wait for their ends.
+    const bool whole_lines = options_.label || options_.group.world_size > 1;
+    auto text = hidden        ? std::string()
+                : whole_lines ? lines(output.stream).add(rank, output.stream, bytes)
+                              : std::string(bytes);
     // The rank may go on when its bytes are out, so a terminal that takes nothing pauses it.
-    writer_->write(fd_of(output.stream), std::move(text), [this, rank, size] {
+    forward(fd_of(output.stream), std::move(text), [this, rank, size] {
         loop_.post([this, rank, size] {
             if (group_ && !done_) group_->acknowledge_output(rank, size);
         });
     });
-    if (options_.label && options_.interactive) show_held_later();
+    if (options_.interactive) show_held_later();
+}
+
+void LaunchSession::forward(int fd, std::string text, std::function<void()> done) {
+    const bool among_errors = fd == options_.error_fd || options_.shared_output;
+    if (among_errors && !text.empty()) error_line_open_ = text.back() != '\n';
+    writer_->write(fd, std::move(text), std::move(done));
 }
 
 void LaunchSession::show_held_later() {
-    if (held_timer_ != 0 || !(output_labels_.holds_back() || error_labels_.holds_back())) return;
+    if (held_timer_ != 0 || !(output_lines_.holds_back() || error_lines_.holds_back())) return;
     held_timer_ = loop_.call_after(kShowHeldAfter, [this] {
         held_timer_ = 0;
-        writer_->write(options_.output_fd, output_labels_.let_go());
-        writer_->write(options_.error_fd, error_labels_.let_go());
+        forward(options_.output_fd, output_lines_.let_go());
+        forward(options_.error_fd, error_lines_.let_go());
     });
 }
 
@@ -111,8 +135,8 @@ void LaunchSession::on_ended(const wire::SupervisionEnded& report) {
 }
 
 void LaunchSession::finish_output() {
-    writer_->write(options_.output_fd, output_labels_.finish());
-    writer_->write(options_.error_fd, error_labels_.finish());
+    forward(options_.output_fd, output_lines_.finish());
+    forward(options_.error_fd, error_lines_.finish());
 }
 
 void LaunchSession::conclude() {
@@ -209,6 +233,10 @@ void LaunchSession::on_input(const Bytes& bytes) {
     if (group_ && !done_) group_->write_input(bytes);
 }
 
-void LaunchSession::say(const std::string& text) { writer_->write(options_.error_fd, text); }
+void LaunchSession::say(const std::string& text) {
+    // What a rank has begun ends here, with labels or without.
+    (void)(options_.shared_output ? output_lines_ : error_lines_).interrupt();
+    writer_->write(options_.error_fd, (std::exchange(error_line_open_, false) ? "\n" : "") + text);
+}
 
 }  // namespace rankexec::cli

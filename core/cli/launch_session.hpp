@@ -26,7 +26,7 @@ struct LaunchSessionOptions {
     int output_fd = 1;
     int error_fd = 2;
     bool shared_output = false;  ///< both descriptors are the same terminal or file
-    bool interactive = false;    ///< show incomplete lines after a moment, with labels too
+    bool interactive = false;    ///< show incomplete lines after a moment
 };
 
 /// One `rankexec launch` from start to end: forwards output, ends the group when a rank fails, when
@@ -41,6 +41,7 @@ public:
         Starter start;                           ///< RankGroup::start, or a double of it
         std::function<void()> stop_process;      ///< stop this process until it is continued
         std::function<void(int code)> exit_now;  ///< the user will not wait any longer; may return in tests
+        std::function<void()> on_input_wanted;   ///< the ranks that read our standard input run; may be empty
         std::function<void()> on_done;           ///< all output is written; the result is there
     };
 
@@ -55,13 +56,14 @@ public:
     /// SIGINT, SIGTERM, SIGHUP: ends the group, each further one with less patience. SIGTSTP, SIGCONT:
     /// stops and continues the ranks and this process. Others are ignored.
     void on_signal(int signal);
-    /// Bytes of our standard input; none at its end.
+    /// Bytes of our standard input; none at its end. Not before on_input_wanted.
     void on_input(const Bytes& bytes);
 
     /// After on_done.
     [[nodiscard]] int exit_code() const noexcept { return exit_code_; }
 
 private:
+    void on_started(const wire::RankStarted& report);
     void on_output(wire::RankOutput&& output);
     void on_exited(const wire::RankExited& report);
     void on_lost(const Failure& failure);
@@ -72,10 +74,11 @@ private:
     void on_stop_signal();
 
     void end(std::chrono::milliseconds grace);
+    void forward(int fd, std::string text, std::function<void()> done = {});
     void say(const std::string& text);
     void show_held_later();
     void finish_output();
-    [[nodiscard]] LabelWriter& labels(wire::OutputStream stream);
+    [[nodiscard]] LabelWriter& lines(wire::OutputStream stream);
     [[nodiscard]] int fd_of(wire::OutputStream stream) const;
     void conclude();
 
@@ -83,13 +86,15 @@ private:
     const LaunchSessionOptions options_;
     const Hooks hooks_;
     GroupRecord record_;
-    LabelWriter output_labels_;
-    LabelWriter error_labels_;
+    LabelWriter output_lines_;
+    LabelWriter error_lines_;
+    bool error_line_open_ = false;  ///< the last byte written to standard error ended no line
     std::unique_ptr<RankGroup> group_;
     bool ending_ = false;
     bool forced_ = false;
     bool done_ = false;
     bool stopped_ = false;
+    bool input_wanted_ = false;
     int end_signals_ = 0;
     int signal_ = 0;  ///< the first one that asked for the end
     bool timed_out_ = false;

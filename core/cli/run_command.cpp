@@ -76,6 +76,7 @@ public:
         auto report = run_workflow(job_.workflow, hooks(context));
         group_ = executor_->report();
         engine_.fire_event(std::string(event::kAboutToEndRun), context);
+        display_.hide_launcher();
         engine_.fire_event(std::string(event::kEndRun), context);
         // Handles what the event did not end: a group that failed.
         executor_->finalise();
@@ -160,6 +161,7 @@ InterruptWatch::Hooks interrupt_hooks(RunDisplay& display, const Signal& abort) 
     hooks.on_first = [&display, abort](int signal) {
         display.print_error(std::string("rankexec: ") + sigdescr_np(signal) +
                             ": ending the run; once more to end it by force\n");
+        display.hide_launcher();
         abort.trigger(sigdescr_np(signal));
     };
     // The guardian ends the group when this process is gone. The terminal needs no care: the cursor is
@@ -169,6 +171,16 @@ InterruptWatch::Hooks interrupt_hooks(RunDisplay& display, const Signal& abort) 
         display.print_error("rankexec: a run cannot be suspended: its ranks would take this process for gone\n");
     };
     return hooks;
+}
+
+RunDisplay::Options display_options(const GroupOptions& group) {
+    RunDisplay::Options options;
+    options.world_size = group.world_size;
+    options.launcher = group.launcher;
+    options.live = ::isatty(STDOUT_FILENO) == 1;
+    options.shared_output = same_file(STDOUT_FILENO, STDERR_FILENO);
+    options.size = [] { return terminal_size(STDOUT_FILENO); };
+    return options;
 }
 
 int run_job(const Job& job) {
@@ -181,9 +193,7 @@ int run_job(const Job& job) {
         reader_gone = true;
         abort.trigger("nobody reads the output");
     });
-    RunDisplay display(
-        writer, {job.executor.group.world_size, ::isatty(STDOUT_FILENO) == 1, same_file(STDOUT_FILENO, STDERR_FILENO),
-                 STDOUT_FILENO, STDERR_FILENO, [] { return terminal_size(STDOUT_FILENO); }});
+    RunDisplay display(writer, display_options(job.executor.group));
     const InterruptWatch interrupts(interrupt_hooks(display, abort));
     JobRun run(job, display, abort);
     const auto report = run.run();

@@ -8,7 +8,12 @@ constexpr std::size_t kMaxQueued = std::size_t{1} << 20U;
 }  // namespace
 
 RunDisplay::RunDisplay(OutputWriter& writer, Options options)
-    : writer_(writer), options_(std::move(options)), board_(options_.world_size), live_(options_.live) {}
+    : writer_(writer),
+      options_(std::move(options)),
+      board_(options_.world_size),
+      output_labels_(options_.launcher),
+      error_labels_(options_.launcher),
+      live_(options_.live) {}
 
 void RunDisplay::begin_task(const std::string& task, int round, int rounds) {
     {
@@ -35,6 +40,7 @@ void RunDisplay::show_metric(int rank, const Value& figures) {
 }
 
 void RunDisplay::show_rank_output(int rank, wire::OutputStream stream, std::string_view bytes) {
+    if (rank < 0 && launcher_hidden_) return;
     const bool error = stream == wire::OutputStream::standard_error;
     std::string lines;
     {

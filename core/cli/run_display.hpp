@@ -27,6 +27,7 @@ class RunDisplay {
 public:
     struct Options {
         int world_size = 1;
+        std::string launcher = "local";
         bool live = false;           ///< standard output is a terminal
         bool shared_output = false;  ///< standard error is the same terminal or file
         int output_fd = 1;
@@ -43,6 +44,9 @@ public:
     /// Text of ours for standard output or error; complete lines.
     void print(const std::string& lines);
     void print_error(const std::string& lines);
+
+    /// From now on what the launcher command says is not shown: it is about our own orders.
+    void hide_launcher() { launcher_hidden_ = true; }
 
     /// Leaves the block as it is and prints below it from now on. Shows what was held back.
     void end();
@@ -62,6 +66,7 @@ private:
     LabelWriter output_labels_;
     LabelWriter error_labels_;
     bool begun_ = false;
+    std::atomic<bool> launcher_hidden_ = false;
     std::atomic<bool> live_;
     std::atomic<bool> redraw_queued_ = false;
     std::size_t drawn_ = 0;  ///< lines of the block on the terminal; the writer's thread only

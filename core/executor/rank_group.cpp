@@ -129,7 +129,8 @@ public:
     void signal_ranks(int signal) override { send_to_all(wire::SignalRanks{signal}); }
 
     void write_input(const Bytes& bytes) override {
-        const int last = options_.stdin_mode == wire::StdinMode::all ? options_.world_size : 1;
+        // The guardian hands one message to all of its ranks; each shim has a rank of its own.
+        const int last = options_.stdin_mode == wire::StdinMode::all && !direct_ ? options_.world_size : 1;
         for (int rank = 0; rank < last && options_.stdin_mode != wire::StdinMode::none; ++rank) {
             send_to_rank(rank, wire::RankInput{rank, bytes});
         }

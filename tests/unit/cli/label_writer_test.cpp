@@ -64,6 +64,31 @@ TEST(LabelWriter, DoesNotKeepMoreThanALongLine) {
     EXPECT_EQ(seen + labels.finish().size(), 1'000'000U + std::string("[0] \n").size());
 }
 
+TEST(LabelWriter, WithoutLabelsChangesNoByteAndMixesNoLines) {
+    LabelWriter lines("local", false);
+    EXPECT_EQ(lines.add(0, kOut, "hel"), "");
+    EXPECT_EQ(lines.add(1, kOut, "other\nx"), "other\n");
+    EXPECT_EQ(lines.add(0, kOut, "lo\n"), "hello\n");
+    EXPECT_EQ(lines.let_go(), "x");
+    EXPECT_EQ(lines.add(0, kOut, "y"), "");
+    EXPECT_EQ(lines.finish(), "y");
+}
+
+TEST(LabelWriter, NamesTheLauncher) {
+    LabelWriter labels("mpirun");
+    EXPECT_EQ(labels.add(-1, kErr, "no such host\n"), "[mpirun] no such host\n");
+}
+
+TEST(LabelWriter, InterruptCompletesTheLineThatIsBegun) {
+    LabelWriter labels;
+    EXPECT_EQ(labels.interrupt(), "");
+    (void)labels.add(0, kOut, "name? ");
+    EXPECT_EQ(labels.interrupt(), "");
+    (void)labels.let_go();
+    EXPECT_EQ(labels.interrupt(), "\n");
+    EXPECT_EQ(labels.add(0, kOut, "x\n"), "[0] x\n");
+}
+
 TEST(LabelWriter, KeepsBytesThatAreNoText) {
     LabelWriter labels;
     const std::string bytes("\x00\xff\r\x1b\n", 5);

@@ -35,11 +35,12 @@ protected:
         options.group.world_size = 4;
         options.group.program = {"prog"};
         options.group.grace = 5s;
+        options.group.stdin_mode = wire::StdinMode::rank_zero;
         options.output_fd = output.get();
         options.error_fd = errors.get();
     }
 
-    void start() {
+    void start(int started = 4) {
         LaunchSession::Hooks hooks;
         hooks.start = [this](EventLoop&, const GroupOptions&, RankGroup::Callbacks callbacks) {
             group.callbacks = std::move(callbacks);
@@ -51,13 +52,14 @@ protected:
             loop.stop();
         };
         hooks.exit_now = [this](int code) { exits.push_back(code); };
+        hooks.on_input_wanted = [this] { ++inputs_wanted; };
         hooks.on_done = [this] {
             done = true;
             loop.stop();
         };
         session = std::make_unique<LaunchSession>(loop, options, std::move(hooks));
         ASSERT_TRUE(session->start().has_value());
-        group.start_all(options.group.world_size);
+        group.start_all(std::min(started, options.group.world_size));
     }
 
     /// The group is gone; returns the exit code when everything is written.
@@ -85,6 +87,7 @@ protected:
     EventLoop loop;
     FakeRankGroup::Record group;
     int stops = 0;
+    int inputs_wanted = 0;
     bool done = false;
     std::vector<int> exits;
     std::unique_ptr<LaunchSession> session;
@@ -105,6 +108,7 @@ TEST_F(LaunchSessionTest, OutputIsForwardedByteByByte) {
     group.output(1, kErr, "problem\n");
     run_until([&] { return group.acknowledged.size() == 2; });
     EXPECT_THAT(group.acknowledged, ElementsAre(std::pair(0, bytes.size()), std::pair(1, std::size_t{8})));
+    EXPECT_EQ(text("out"), "");  // another rank could write in between
     for (int rank = 0; rank < 4; ++rank) group.exit(rank, {});
     EXPECT_EQ(finish(), 0);
     EXPECT_EQ(text("out"), bytes);
@@ -224,6 +228,44 @@ TEST_F(LaunchSessionTest, SuspendStopsTheRanksAndContinuesThem) {
     EXPECT_EQ((session->on_signal(SIGTERM), finish()), 143);
 }
 
+TEST_F(LaunchSessionTest, InputIsWantedWhenItsReadersRun) {
+    start(0);
+    group.callbacks.on_started({1, 101, "here"});
+    EXPECT_EQ(inputs_wanted, 0);
+    group.callbacks.on_started({0, 100, "here"});
+    EXPECT_EQ(inputs_wanted, 1);
+    EXPECT_EQ((session->on_signal(SIGTERM), finish()), 143);
+}
+
+TEST_F(LaunchSessionTest, InputForAllIsWantedWhenAllRun) {
+    options.group.stdin_mode = wire::StdinMode::all;
+    start(3);
+    EXPECT_EQ(inputs_wanted, 0);
+    group.callbacks.on_started({3, 103, "here"});
+    EXPECT_EQ(inputs_wanted, 1);
+    EXPECT_EQ((session->on_signal(SIGTERM), finish()), 143);
+}
+
+TEST_F(LaunchSessionTest, TheLauncherIsShownUntilTheEndBegins) {
+    options.label = true;
+    options.group.launcher = "mpirun";
+    start();
+    group.output(-1, kErr, "warning\n");
+    session->on_signal(SIGTERM);
+    group.output(-1, kErr, "a trace of our own order\n");
+    EXPECT_EQ(finish(), 143);
+    EXPECT_THAT(text("err"), HasSubstr("[mpirun] warning\n"));
+    EXPECT_THAT(text("err"), testing::Not(HasSubstr("trace")));
+}
+
+TEST_F(LaunchSessionTest, OurWordsStartALineOfTheirOwn) {
+    start();
+    group.output(1, kErr, "no line end");
+    group.exit(1, {false, 3});
+    EXPECT_EQ(finish(), 3);
+    EXPECT_THAT(text("err"), testing::StartsWith("no line end\nrankexec: rank 1"));
+}
+
 TEST_F(LaunchSessionTest, InputGoesToTheGroup) {
     start();
     session->on_input({std::byte{'h'}, std::byte{'i'}});
@@ -241,7 +283,7 @@ TEST_F(LaunchSessionTest, AReaderThatIsGoneEndsTheGroup) {
     ::close(ends[0]);
     options.output_fd = output.get();
     start();
-    group.output(0, kOut, "nobody reads this");
+    group.output(0, kOut, "nobody reads this\n");
     run_until([&] { return !group.ends.empty(); });
     for (int rank = 0; rank < 4; ++rank) group.exit(rank, {true, SIGTERM}, true);
     EXPECT_EQ(finish(), 141);
