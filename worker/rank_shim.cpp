@@ -131,15 +131,15 @@ private:
     }
 
     void end_group(milliseconds grace) {
-        if (grace.count() == 0) stay_ = false;
-        if (!supervisor_) {
-            exit_code_ = 128 + SIGTERM;
-            stay_ = false;
-            on_ended({});
-        } else if (ended_) {
+        if (ended_) {
+            // Without grace: all ranks are done. With it, the order has crossed our report of the end.
+            if (grace.count() == 0) stay_ = false;
             leave_if_done();
-        } else {
+        } else if (supervisor_) {
             supervisor_->request_end(grace);
+        } else {
+            exit_code_ = 128 + SIGTERM;
+            on_ended({});
         }
     }
 

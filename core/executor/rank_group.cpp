@@ -26,6 +26,9 @@ using std::chrono::milliseconds;
 
 /// After the launcher command has ended, the last reports of its shims may still be on their way.
 constexpr milliseconds kReportSettle{1000};
+/// After the grace, for shims to kill and to report: on a busy host with thousands of processes a look
+/// around takes its time.
+constexpr milliseconds kConfirmTime{5000};
 /// For a launcher command to end by itself once its ranks are gone, before it is told to.
 constexpr milliseconds kLauncherExit{1000};
 /// And after it was told to, before it is killed.
@@ -106,24 +109,25 @@ public:
     }
 
     void request_end(milliseconds grace) override {
-        if (ended_) return;
+        const auto deadline = EventLoop::Clock::now() + grace;
+        if (ended_ || (ending_ && deadline >= deadline_)) return;
         ending_ = true;
         grace_ = grace;
+        deadline_ = deadline;
         const wire::EndGroup order{static_cast<std::uint32_t>(grace.count())};
         if (direct_ || none_said_hello()) {
             send_to_guardian(order);
             return;
         }
-        for (int rank = 0; rank < options_.world_size; ++rank) send_to_shim(rank, order);
-        // The shims end their ranks with the full grace; what a launcher does on its own signals is
-        // cruder (facts: srun kills at once, mpirun after a second), so it comes second.
-        loop_.cancel(timer_);
-        if (grace.count() == 0) {
-            send_to_guardian(order);
-        } else {
-            timer_ = loop_.call_after(grace, [this] { end_launcher(); });
-            end_launcher_if_idle();
+        for (int rank = 0; rank < options_.world_size; ++rank) {
+            // To a confirmed one it would mean that all are done.
+            if (!record(rank).confirmed) send_to_shim(rank, order);
         }
+        // The shims end their ranks with the full grace, and report; what a launcher does on its own
+        // signals is cruder (srun kills at once, mpirun after a second), so it comes second.
+        loop_.cancel(timer_);
+        timer_ = loop_.call_at(deadline_ + kConfirmTime, [this] { end_launcher(); });
+        end_launcher_if_idle();
     }
 
     void signal_ranks(int signal) override { send_to_all(wire::SignalRanks{signal}); }
@@ -316,7 +320,6 @@ private:
         if (entry.exited) return;
         entry.exited = true;
         if (callbacks_.on_exited) callbacks_.on_exited(report);
-        end_launcher_if_idle();
     }
 
     // ---- ending ---------------------------------------------------------------------------------
@@ -337,9 +340,9 @@ private:
 
     /// Once every rank is gone the launcher has nothing to wait for; some wait anyway.
     void end_launcher_if_idle() {
-        if (direct_ || !ending_ || !all_exited()) return;
+        if (direct_ || !ending_ || !std::ranges::all_of(ranks_, &RankRecord::confirmed)) return;
         loop_.cancel(timer_);
-        timer_ = loop_.call_after(std::min(kLauncherExit, grace_), [this] { end_launcher(); });
+        timer_ = loop_.call_after(kLauncherExit, [this] { end_launcher(); });
     }
 
     void end_launcher() {
@@ -435,6 +438,7 @@ private:
     std::unique_ptr<GuardianClient> guardian_;
     std::optional<wire::LauncherExited> launcher_report_;
     milliseconds grace_{0};
+    EventLoop::Clock::time_point deadline_{};  ///< of the grace
     EventLoop::TimerId timer_ = 0;
     EventLoop::TimerId launcher_timer_ = 0;
     std::vector<std::int64_t> survivors_;

@@ -19,7 +19,8 @@ constexpr milliseconds kGrace{20'000};
 
 /// A launcher of its own kind: starts N processes and says nothing but RANK.
 constexpr const char* kTemplate =
-    "sh -c 'trap \"kill -TERM 0\" TERM; i=0; while [ $i -lt {n} ]; do RANK=$i \"$@\" & i=$((i+1)); done; wait' "
+    "sh -c 'trap \"trap : TERM; kill -TERM 0\" TERM; i=0; while [ $i -lt {n} ]; do RANK=$i \"$@\" & i=$((i+1)); done; "
+    "wait' "
     "sh {rank_program}";
 
 class Launcher : public testing::TestWithParam<const char*> {
