@@ -94,15 +94,18 @@ def _reap(pids, seconds):
     return left
 
 
-def end_adopted(own=()):
-    """Ends every child but `own`; those that did not end by themselves are described in the result."""
+def end_adopted(surroundings, own=()):
+    """Ends every child but `own`; those that did not end by themselves are described in the result,
+    unless they belong to the surroundings."""
     seen = []
     for _ in range(100):
         adopted = [pid for pid in _children() if pid not in own]
         if not adopted:
             break
         for pid in _reap(adopted, STOP_SECONDS):
-            seen.append(f"{pid} {_command_of(pid)}")
+            command = _command_of(pid)
+            if not surroundings.is_own(command):
+                seen.append(f"{pid} {command}")
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
@@ -141,8 +144,8 @@ def run_within(name, surroundings, argv):
     """Starts the surroundings, runs the command in them, stops them. Returns the exit code: the
     command's, CANNOT_START or LEFT_BEHIND.
 
-    `surroundings` has start(), stop(), environment, own_pids() and in_child(), which the command's
-    process calls before exec.
+    `surroundings` has start(), stop(), environment, own_pids(), is_own(command) for processes that its
+    own have started, and in_child(), which the command's process calls before exec.
     """
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for number in ENDING_SIGNALS:
@@ -158,9 +161,9 @@ def run_within(name, surroundings, argv):
     finally:
         for number in ENDING_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        left = end_adopted(surroundings.own_pids())
+        left = end_adopted(surroundings, surroundings.own_pids())
         surroundings.stop()
-        left += end_adopted()
+        left += end_adopted(surroundings)
     if left:
         print(f"{name}: the command left behind:\n  " + "\n  ".join(left), file=sys.stderr)
         code = code or LEFT_BEHIND
