@@ -2,8 +2,8 @@
 // The digits job's ranks as real processes, through MultiProcessExecutor and the local launcher.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 
+#include <csignal>
 #include <functional>
 
 #include <rankexec/core/component/engine.hpp>

@@ -35,8 +35,8 @@ protected:
     /// Runs Debian's Python with `file` loaded by NumPy as `npz`; true if `expression` holds.
     [[nodiscard]] bool numpy_agrees(const std::string& expression) const {
         const std::string program = "import numpy; npz = numpy.load('" + file().string() + "'); assert " + expression;
-        return std::system(("/usr/bin/python3 -c \"" + program + "\"").c_str()) ==
-               0;  // NOLINT(concurrency-mt-unsafe): one thread
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): tests run on one thread
+        return std::system(("/usr/bin/python3 -c \"" + program + "\"").c_str()) == 0;
     }
 
     fs::path folder_;
