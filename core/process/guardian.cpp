@@ -61,7 +61,7 @@ void wipe(Bytes& secret) { explicit_bzero(secret.data(), secret.size()); }
 
 class Guardian {
 public:
-    Guardian() : host_pidfd_(kHostPidfd) {
+    explicit Guardian(std::string run_directory) : host_pidfd_(kHostPidfd), run_directory_(std::move(run_directory)) {
         // Bootstrap secrets pass through our memory: no core dump of it.
         ::prctl(PR_SET_DUMPABLE, 0);
         watch_requests_to_end();
@@ -74,6 +74,8 @@ public:
 
     int run() {
         loop_.run();
+        // Nobody asked for ranks, but the host may have made the folder.
+        if (!ended_) remove_run_directory();
         return exit_code_;
     }
 
@@ -96,11 +98,12 @@ private:
     void on_message(wire::Message&& message) {
         if (supervisor_) return supervisor_->handle(std::move(message));
         if (auto* supervise = std::get_if<wire::Supervise>(&message)) start(std::move(*supervise));
+        if (std::holds_alternative<wire::EndGroup>(message)) on_ended({});
     }
 
     void start(wire::Supervise&& supervise) {
         orphan_grace_ = std::chrono::milliseconds(supervise.orphan_grace_ms);
-        run_directory_ = supervise.run_directory;
+        if (!supervise.run_directory.empty()) run_directory_ = supervise.run_directory;
         Supervisor::Options options;
         options.host = host_name();
         options.graceful = supervise.graceful;
@@ -149,15 +152,17 @@ private:
     }
 
     void on_ended(std::vector<std::int64_t> surviving_pids) {
-        if (!run_directory_.empty()) {
-            const int error = remove_tree(run_directory_);
-            if (error != 0 && error != ENOENT) {
-                complain("cannot remove " + run_directory_ + ": " + std::generic_category().message(error));
-            }
-        }
+        remove_run_directory();
         ended_ = true;
         report(wire::SupervisionEnded{std::move(surviving_pids)});
         stop_if_done();
+    }
+
+    void remove_run_directory() {
+        if (run_directory_.empty()) return;
+        const int error = remove_tree(run_directory_);
+        if (error == 0 || error == ENOENT) return;
+        complain("cannot remove " + run_directory_ + ": " + std::generic_category().message(error));
     }
 
     void stop_if_done() {
@@ -177,12 +182,12 @@ private:
 
 }  // namespace
 
-int run_guardian() {
+int run_guardian(const std::string& run_directory) {
     if (!take_descriptors()) {
         complain("is started by the rankexec library, not by hand");
         return 2;
     }
-    Guardian guardian;
+    Guardian guardian(run_directory);
     return guardian.run();
 }
 

@@ -76,8 +76,9 @@ public:
     SpawnPlan(const SpawnPlan&) = delete;
     SpawnPlan& operator=(const SpawnPlan&) = delete;
 
-    [[nodiscard]] int spawn(pid_t& pid, const std::string& program) const {
-        std::array<char*, 2> argv{const_cast<char*>("rankexec-guardian"), nullptr};
+    [[nodiscard]] int spawn(pid_t& pid, const std::string& program, const std::string& run_directory) const {
+        std::array<char*, 3> argv{const_cast<char*>("rankexec-guardian"), const_cast<char*>(run_directory.c_str()),
+                                  nullptr};
         return ::posix_spawn(&pid, program.c_str(), &actions_, &attributes_, argv.data(), ::environ);
     }
 
@@ -99,7 +100,7 @@ void discard(GuardianProcess& guardian) {
     }
 }
 
-tl::expected<GuardianProcess, Failure> spawn_guardian() {
+tl::expected<GuardianProcess, Failure> spawn_guardian(const std::string& run_directory) {
     auto program = find_program("rankexec-guardian");
     if (!program) return tl::make_unexpected(std::move(program.error()));
     std::array<int, 2> ends{};
@@ -116,7 +117,7 @@ tl::expected<GuardianProcess, Failure> spawn_guardian() {
     const UniqueFd self_copy = moved_up(self);
     if (!self_copy.valid()) return tl::make_unexpected(launch_failure("no descriptor", errno));
     const SpawnPlan plan(peer_copy.get(), self_copy.get());
-    const int error = plan.spawn(guardian.pid, *program);
+    const int error = plan.spawn(guardian.pid, *program, run_directory);
     if (error != 0) return tl::make_unexpected(launch_failure(*program, error));
     guardian.pidfd = open_pidfd(guardian.pid);
     if (!guardian.pidfd.valid()) {
@@ -241,25 +242,38 @@ private:
     std::unique_ptr<ControlSocket> control_;
 };
 
+/// The client, for which nothing is to be supervised yet.
+tl::expected<std::unique_ptr<SpawnedGuardian>, Failure> start_client(EventLoop& loop, const std::string& run_id,
+                                                                     const std::string& run_directory,
+                                                                     GuardianClient::Callbacks callbacks) {
+    auto process = spawn_guardian(run_directory);
+    if (!process) return tl::make_unexpected(std::move(process.error()));
+    try {
+        return std::make_unique<SpawnedGuardian>(loop, std::move(*process), run_id, std::move(callbacks));
+    } catch (const std::system_error& error) {
+        return tl::make_unexpected(launch_failure(error.what(), error.code().value()));
+    }
+}
+
 }  // namespace
+
+tl::expected<std::unique_ptr<GuardianClient>, Failure> GuardianClient::start(EventLoop& loop, const std::string& run_id,
+                                                                             const std::string& run_directory,
+                                                                             Callbacks callbacks) {
+    return start_client(loop, run_id, run_directory, std::move(callbacks));
+}
 
 tl::expected<std::unique_ptr<GuardianClient>, Failure> GuardianClient::start(EventLoop& loop,
                                                                              const wire::Supervise& supervise,
                                                                              Callbacks callbacks) {
-    auto process = spawn_guardian();
-    if (!process) return tl::make_unexpected(std::move(process.error()));
-    std::unique_ptr<SpawnedGuardian> guardian;
-    try {
-        guardian = std::make_unique<SpawnedGuardian>(loop, std::move(*process), supervise.run_id, std::move(callbacks));
-    } catch (const std::system_error& error) {
-        return tl::make_unexpected(launch_failure(error.what(), error.code().value()));
-    }
-    if (!guardian->offer(supervise)) {
+    auto guardian = start_client(loop, supervise.run_id, supervise.run_directory, std::move(callbacks));
+    if (!guardian) return tl::make_unexpected(std::move(guardian.error()));
+    if (!(*guardian)->offer(supervise)) {
         Failure failure;
         failure.code = ReturnCode::launch_error;
         failure.message =
-            "cannot start the group: its description is over the protocol's limits; "
-            "make the environment or the arguments smaller";
+            "cannot start the group: its description is over the protocol's limits; make the environment or the "
+            "arguments smaller";
         return tl::make_unexpected(std::move(failure));
     }
     return guardian;

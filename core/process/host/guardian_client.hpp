@@ -39,12 +39,18 @@ public:
     static tl::expected<std::unique_ptr<GuardianClient>, Failure> start(EventLoop& loop,
                                                                         const wire::Supervise& supervise,
                                                                         Callbacks callbacks);
+    /// The same in two steps: send(Supervise) follows. From the return of this on, the guardian removes
+    /// `run_directory` (absolute, mode 0700, empty: none) when the group has ended or the host has died.
+    /// A folder that is made only afterwards can therefore never stay behind.
+    static tl::expected<std::unique_ptr<GuardianClient>, Failure> start(EventLoop& loop, const std::string& run_id,
+                                                                        const std::string& run_directory,
+                                                                        Callbacks callbacks);
     /// Ends the group by force if it is still there, for which it blocks up to some seconds, then kills
     /// the guardian (and by that its ranks), and reaps it. on_gone is not called.
     virtual ~GuardianClient() = default;
 
-    /// Sends RankOutputCredit, RankInput, SignalRanks, EndGroup or LauncherStep. Never blocks: what the
-    /// socket does not take is queued. After the guardian is gone: nothing.
+    /// Sends Supervise (once, first, unless start() did), RankOutputCredit, RankInput, SignalRanks, EndGroup or
+    /// LauncherStep. Never blocks: what the socket does not take is queued. After the guardian is gone: nothing.
     virtual void send(const wire::Message& message) = 0;
 
     [[nodiscard]] virtual pid_t pid() const = 0;

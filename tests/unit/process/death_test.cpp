@@ -146,6 +146,37 @@ TEST_F(Death, OfTheHostIsSeenAlthoughAForkedChildHoldsItsDescriptors) {
     wait_for(pids[1]);
 }
 
+TEST_F(Death, OfTheHostBeforeItAskedForRanksRemovesTheRunDirectory) {
+    const auto folder = make_run_directory();
+    std::array<int, 2> ends{};
+    ASSERT_EQ(::pipe(ends.data()), 0);
+    const pid_t host = ::fork();
+    if (host == 0) {
+        EventLoop loop;
+        auto guardian = GuardianClient::start(loop, new_run_id(), folder, {});
+        const pid_t pid = guardian ? (*guardian)->pid() : 0;
+        [[maybe_unused]] const auto size = ::write(ends[1], &pid, sizeof pid);
+        for (;;) ::pause();
+    }
+    pid_t guardian = 0;
+    ASSERT_EQ(::read(ends[0], &guardian, sizeof guardian), static_cast<ssize_t>(sizeof guardian));
+    ::close(ends[0]);
+    ::close(ends[1]);
+    ::kill(host, SIGKILL);
+    wait_for(host);
+    wait_for(guardian);
+    EXPECT_FALSE(fs::exists(folder));
+}
+
+TEST_F(Death, OfAClientThatAskedForNoRanksRemovesTheRunDirectory) {
+    const auto folder = make_run_directory();
+    EventLoop loop;
+    auto guardian = GuardianClient::start(loop, new_run_id(), folder, {});
+    ASSERT_TRUE(guardian);
+    guardian->reset();
+    EXPECT_FALSE(fs::exists(folder));
+}
+
 TEST_F(Death, OfTheGuardianEndsObedientRanks) {
     GuardedGroup group(shell_group(3, "echo up; exec sleep 1000"));
     ASSERT_TRUE(group.run_until([&] { return group.output[0] + group.output[1] + group.output[2] == "up\nup\nup\n"; }));
