@@ -29,7 +29,8 @@ constexpr int kRemoteOrphanGrace = 2000;
 
 // Why the rows differ:
 // - mpirun: SIGKILL leaves every rank alive, whether sent by us or as death signal; SIGTERM ends them.
-// - hydra: SIGTERM can hang for a minute, so only the grace bounds it; SIGKILL is clean.
+// - hydra: SIGTERM can hang for a minute when ranks ignore it, so only the grace bounds it. SIGKILL is
+//   clean, but kills the shims as well: as death signal it would leave what ranks have detached.
 // - torchrun: SIGTERM ends its workers; from 2.2 on SIGKILL leaves them alive.
 // - srun: SIGTERM kills the ranks at once, without grace, and SIGKILL leaves them alive. So grace goes
 //   through scancel, and force through both: scancel needs a step, SIGTERM also ends an srun that still
@@ -38,7 +39,7 @@ constexpr int kRemoteOrphanGrace = 2000;
 constexpr std::array kPolicies{
     Policy{"local", {SIGTERM, {}}, {SIGKILL, {}}, SIGKILL, kLocalOrphanGrace},
     Policy{"mpirun", {SIGTERM, {}}, {SIGKILL, {}}, SIGTERM, kRemoteOrphanGrace},
-    Policy{"hydra", {SIGTERM, {}}, {SIGKILL, {}}, SIGKILL, kRemoteOrphanGrace},
+    Policy{"hydra", {SIGTERM, {}}, {SIGKILL, {}}, SIGTERM, kRemoteOrphanGrace},
     Policy{"torchrun", {SIGTERM, {}}, {SIGKILL, {}}, SIGTERM, kRemoteOrphanGrace},
     Policy{"srun", {0, "TERM"}, {SIGTERM, "KILL"}, SIGTERM, kRemoteOrphanGrace},
     Policy{"command", {SIGTERM, {}}, {SIGKILL, {}}, SIGTERM, kRemoteOrphanGrace},

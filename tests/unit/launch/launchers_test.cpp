@@ -287,7 +287,7 @@ TEST_F(Launchers, EndTheirGroupsByTheTable) {
         int death_signal;
         int orphan_grace_ms;
     };
-    for (const auto& row : {Row{"local", SIGKILL, 300}, Row{"mpirun", SIGTERM, 2000}, Row{"hydra", SIGKILL, 2000},
+    for (const auto& row : {Row{"local", SIGKILL, 300}, Row{"mpirun", SIGTERM, 2000}, Row{"hydra", SIGTERM, 2000},
                             Row{"torchrun", SIGTERM, 2000}, Row{"command", SIGTERM, 2000}}) {
         const auto result = plan(row.launcher);
         ASSERT_TRUE(result) << row.launcher;
