@@ -129,10 +129,16 @@ TEST_F(Launchers, OpenMpiStartsOneShimPerRank) {
     EXPECT_EQ(after(words, "--stdin"), "none");
     EXPECT_EQ(after(words, "--host"), "a:2,b:2");
     EXPECT_EQ(after(words, "--wdir"), "/work/here");
-    EXPECT_EQ(after(words, "orte_tmpdir_base"), "/tmp/run");
+    EXPECT_THAT(words, Not(Contains("orte_tmpdir_base")));  // other hosts do not have the folder
     EXPECT_THAT(words, IsSupersetOf({"--oversubscribe", "btl", "tcp,self"}));
     EXPECT_EQ(std::ranges::count(words, "-x"), 2);
     EXPECT_EQ(result->program.environment, request_.environment);
+}
+
+TEST_F(Launchers, OpenMpiOnThisHostKeepsItsFilesInTheRunsFolder) {
+    install("mpirun.openmpi");
+    request_.scratch_directory = "/tmp/run";
+    EXPECT_EQ(after(argv("mpirun"), "orte_tmpdir_base"), "/tmp/run");
 }
 
 TEST_F(Launchers, NoLauncherPutsAValueOfTheEnvironmentOnItsCommandLine) {
