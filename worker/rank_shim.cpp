@@ -162,7 +162,7 @@ private:
         spec.rank = rank();
         if (environment_value(setup.environment, kForeignProgramVariable) != "1") spec.bootstrap = rank_bootstrap();
         supervisor_->start_rank(program, spec);
-        ::explicit_bzero(spec.bootstrap.data(), spec.bootstrap.size());
+        if (!spec.bootstrap.empty()) ::explicit_bzero(spec.bootstrap.data(), spec.bootstrap.size());
         supervisor_->all_started();
     }
 

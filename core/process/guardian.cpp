@@ -57,7 +57,9 @@ void say_containment(const std::optional<ControlGroup>& group) {
     complain(group ? "containment: cgroup " + group->folder() : "containment: subreaper and run id");
 }
 
-void wipe(Bytes& secret) { explicit_bzero(secret.data(), secret.size()); }
+void wipe(Bytes& secret) {
+    if (!secret.empty()) explicit_bzero(secret.data(), secret.size());
+}
 
 class Guardian {
 public:

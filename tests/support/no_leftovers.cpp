@@ -338,6 +338,7 @@ sigset_t handled_signals() {
 }
 
 [[noreturn]] void become_test(const Options& options, const sigset_t& original_mask, bool end_with_parent) {
+    setsid();  // so that a signal to its process group stays with it
     if (end_with_parent) prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (options.no_aslr) personality(ADDR_NO_RANDOMIZE);
     sigprocmask(SIG_SETMASK, &original_mask, nullptr);
@@ -358,18 +359,16 @@ bool reap(pid_t main_pid, std::optional<int>& status) {
     }
 }
 
-/// Waits until the test has ended, passing signals on to it that were sent to us (those of the
-/// terminal reach it anyway).
+/// Waits until the test has ended, passing signals on to it.
 int wait_for_test(pid_t main_pid) {
     const sigset_t signals = handled_signals();
     std::optional<int> status;
     while (!status) {
-        siginfo_t info{};
-        const int signal = sigwaitinfo(&signals, &info);
+        const int signal = sigwaitinfo(&signals, nullptr);
         if (signal < 0) continue;
         if (signal == SIGCHLD)
             reap(main_pid, status);
-        else if (info.si_code <= 0)
+        else
             kill(main_pid, signal);
     }
     return *status;
@@ -405,6 +404,7 @@ void kill_stragglers() {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     pollfd parent{report_fd, 0, 0};
     if (poll(&parent, 1, 0) > 0) _exit(kHarnessFailed);  // it ended before it could be watched
+    setsid();  // the terminal's signals come once, from the process that ctest started
     std::vector<fs::path> directories;
     std::string own_directory;
     Report report;
@@ -459,11 +459,10 @@ pid_t start_supervisor(const Options& options, Isolation isolation, int report_f
 std::optional<Report> wait_for_report(pid_t supervisor, int report_fd) {
     const sigset_t signals = handled_signals();
     for (;;) {
-        siginfo_t info{};
-        const int signal = sigwaitinfo(&signals, &info);
+        const int signal = sigwaitinfo(&signals, nullptr);
         if (signal < 0) continue;
         if (signal != SIGCHLD) {
-            if (info.si_code <= 0) kill(supervisor, signal);
+            kill(supervisor, signal);
         } else if (waitpid(supervisor, nullptr, WNOHANG) == supervisor) {
             break;
         }

@@ -36,6 +36,8 @@ expect 3 - -- sh -c 'exit 3'
 expect 127 'cannot start' -- ./no-such-program
 expect 126 'cannot start' -- /
 expect 139 - -- sh -c 'kill -SEGV $$' 2>/dev/null
+# A signal to the test's process group reaches nobody else.
+expect 137 - -- sh -c 'kill -KILL 0' 2>/dev/null
 
 for mode in '' --no-namespaces; do
     # A process that ends in time is none that was left; a reaped orphan is none either.
