@@ -153,7 +153,8 @@ struct RankStarted {
     friend bool operator==(const RankStarted&, const RankStarted&) = default;
 };
 
-/// Supervisor to parent: the rank's program could not be started.
+/// Supervisor to parent: the rank's program could not be started; nothing more comes of this rank. Rank
+/// -1: the launcher command.
 struct RankNotStarted {
     std::int32_t rank = 0;
     std::int32_t error = 0;  ///< errno
@@ -163,7 +164,8 @@ struct RankNotStarted {
 
 enum class OutputStream : std::uint8_t { standard_output = 1, standard_error = 2 };
 
-/// Supervisor to parent. Sent only within the credit that RankOutputCredit grants.
+/// Supervisor to parent. Sent only within the credit that RankOutputCredit grants. Rank -1: the launcher
+/// command, whose credit and RankOutputEnd are of rank -1 too.
 struct RankOutput {
     std::int32_t rank = 0;
     OutputStream stream = OutputStream::standard_output;
@@ -186,7 +188,7 @@ struct RankOutputEnd {
     friend bool operator==(const RankOutputEnd&, const RankOutputEnd&) = default;
 };
 
-/// Guardian to parent: the launcher command ended.
+/// Guardian to parent: the launcher command ended. What it left running may go on until EndGroup.
 struct LauncherExited {
     ExitStatus status;
     std::vector<std::string> stderr_tail;
