@@ -19,13 +19,14 @@ if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=thread")
   list(APPEND RANKEXEC_TEST_HARNESS --no-aslr)
 endif()
 
-# What every test gets: where our programs are, and sanitizers that fail loudly.
+# What every test gets: where our programs are, and sanitizers that fail loudly, but leave a rank that
+# is killed by a signal killed by that signal.
 set(RANKEXEC_TEST_ENVIRONMENT
     "RANKEXEC_PROGRAM_DIR=${PROJECT_BINARY_DIR}/bin"
-    "ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:abort_on_error=0:exitcode=66"
+    "ASAN_OPTIONS=handle_segv=0:handle_abort=0:detect_leaks=1:detect_stack_use_after_return=1:abort_on_error=0:exitcode=66"
     "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1"
     "LSAN_OPTIONS=suppressions=${CMAKE_CURRENT_LIST_DIR}/lsan.supp:print_suppressions=0"
-    "TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_LIST_DIR}/tsan.supp:second_deadlock_stack=1:halt_on_error=1:exitcode=66")
+    "TSAN_OPTIONS=handle_segv=0:handle_abort=0:suppressions=${CMAKE_CURRENT_LIST_DIR}/tsan.supp:second_deadlock_stack=1:halt_on_error=1:exitcode=66")
 
 # Everything that has the label `unit`, for builds that test nothing else.
 add_custom_target(unit_tests)
