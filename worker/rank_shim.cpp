@@ -126,6 +126,9 @@ private:
         } else if (const auto* end = std::get_if<wire::EndGroup>(&message)) {
             end_group(milliseconds(end->grace_ms));
         } else if (supervisor_) {
+            if (const auto* signal = std::get_if<wire::SignalRanks>(&message)) {
+                parent_suspended_ = signal->signal == SIGSTOP;
+            }
             supervisor_->handle(std::move(message));
         }
     }
@@ -198,7 +201,9 @@ private:
     }
 
     void report(const wire::Message& message) {
-        if (const auto* exited = std::get_if<wire::RankExited>(&message)) {
+        if (const auto* started = std::get_if<wire::RankStarted>(&message)) {
+            started_ = *started;
+        } else if (const auto* exited = std::get_if<wire::RankExited>(&message)) {
             exit_code_ = exited->status.shell_code();
         } else if (const auto* failed = std::get_if<wire::RankNotStarted>(&message)) {
             exit_code_ = failed->error == ENOENT || failed->error == ENOTDIR ? kNotFound : kNotExecutable;
@@ -243,10 +248,17 @@ private:
         loop_.cancel(connect_timer_);
         loop_.cancel(lease_timer_);
         connect_timer_ = lease_timer_ = 0;
+        // The parent sends to the connection that last brought it a message: tell it of a new one.
+        if (started_) send(*started_);
+        // It runs again, and could not tell us.
+        if (std::exchange(parent_suspended_, false) && supervisor_) supervisor_->handle(wire::SignalRanks{SIGCONT});
     }
 
     void on_disconnected() {
         if (ended_) return end_lease("the parent has closed");
+        // It stopped itself after its ranks, and cannot answer. Should it die so, the guardian ends the
+        // launcher, and the launcher ends us.
+        if (parent_suspended_) return;
         if (lease_timer_ == 0 && connect_timer_ == 0) {
             lease_timer_ = loop_.call_after(kLeaseTime, [this] { end_lease("the connection to the parent is lost"); });
         }
@@ -278,6 +290,8 @@ private:
     milliseconds orphan_grace_{0};
     int exit_code_ = kShimFailed;
     bool ended_ = false;       ///< nothing of the rank is left
+    std::optional<wire::RankStarted> started_;
+    bool parent_suspended_ = false;
     bool lease_over_ = false;  ///< nobody listens any more
     bool stay_ = true;         ///< with a failed rank, until the parent ends the group
 };

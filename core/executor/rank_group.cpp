@@ -294,6 +294,7 @@ private:
     void on_report(wire::Message&& message) {
         if (auto* started = std::get_if<wire::RankStarted>(&message)) {
             auto& entry = record(started->rank);
+            if (entry.started) return;  // said again on a new connection
             entry.started = true;
             entry.pid = started->pid;
             if (!started->host.empty()) entry.host = started->host;
