@@ -16,8 +16,8 @@ using std::chrono::milliseconds;
 
 /// How long a person waits for a prompt before wondering.
 constexpr milliseconds kShowHeldAfter{100};
-/// For the orders to stop to reach supervisors on other hosts before this process stops itself.
-constexpr milliseconds kStopDelay{100};
+/// For the ranks to be stopped before this process stops itself; then a supervisor is out of reach.
+constexpr milliseconds kStopPatience{2000};
 
 std::string_view as_text(const Bytes& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
@@ -34,7 +34,7 @@ LaunchSession::LaunchSession(EventLoop& loop, LaunchSessionOptions options, Hook
           [this](int fd, int error) { loop_.post([this, fd, error] { on_broken(fd, error); }); })) {}
 
 LaunchSession::~LaunchSession() {
-    for (const auto timer : {timeout_timer_, settle_timer_, held_timer_}) loop_.cancel(timer);
+    for (const auto timer : {timeout_timer_, settle_timer_, held_timer_, stop_timer_}) loop_.cancel(timer);
 }
 
 tl::expected<void, Failure> LaunchSession::start() {
@@ -42,6 +42,7 @@ tl::expected<void, Failure> LaunchSession::start() {
     callbacks.on_started = [this](const wire::RankStarted& report) { on_started(report); };
     callbacks.on_output = [this](wire::RankOutput&& output) { on_output(std::move(output)); };
     callbacks.on_exited = [this](const wire::RankExited& report) { on_exited(report); };
+    callbacks.on_signalled = [this](const wire::RankSignalled& report) { on_signalled(report); };
     callbacks.on_lost = [this](const Failure& failure) { on_lost(failure); };
     callbacks.on_ended = [this](const wire::SupervisionEnded& report) { on_ended(report); };
     auto group = hooks_.start(loop_, options_.group, std::move(callbacks));
@@ -110,6 +111,7 @@ void LaunchSession::show_held_later() {
 void LaunchSession::on_exited(const wire::RankExited& report) {
     const bool failed_before = record_.any_failed();
     record_.add_exited(report, GroupRecord::Clock::now());
+    if (to_stop_.erase(report.rank) != 0) stop_when_all_are();
     if (failed_before || !record_.any_failed() || ending_) return;
     // Others that fail in this time count as well, see GroupRecord::cause.
     settle_timer_ = loop_.call_after(GroupRecord::kSettle, [this] { end(options_.group.grace); });
@@ -220,13 +222,30 @@ void LaunchSession::on_end_signal(int signal) {
 }
 
 void LaunchSession::on_stop_signal() {
+    if (stop_timer_ != 0) return;
     if (group_ && !done_ && !ending_) {
+        const auto running = record_.running();
+        to_stop_ = std::set<int>(running.begin(), running.end());
+        stopped_ = true;
         // Not the terminal's own signal: whether that stops a rank depends on who its parent is.
         group_->signal_ranks(SIGSTOP);
-        stopped_ = true;
     }
-    const auto delay = options_.group.launcher == "local" ? milliseconds(0) : kStopDelay;
-    loop_.call_after(delay, [this] { hooks_.stop_process(); });
+    stop_timer_ = loop_.call_after(kStopPatience, [this] {
+        to_stop_.clear();
+        stop_when_all_are();
+    });
+    stop_when_all_are();
+}
+
+void LaunchSession::on_signalled(const wire::RankSignalled& report) {
+    if (report.signal == SIGSTOP && to_stop_.erase(report.rank) != 0) stop_when_all_are();
+}
+
+/// A message that has not left this process when it stops would stay in it.
+void LaunchSession::stop_when_all_are() {
+    if (!to_stop_.empty() || stop_timer_ == 0) return;
+    loop_.cancel(std::exchange(stop_timer_, 0));
+    hooks_.stop_process();
 }
 
 void LaunchSession::on_input(const Bytes& bytes) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include <tl/expected.hpp>
@@ -72,6 +73,8 @@ private:
     void on_broken(int fd, int error);
     void on_end_signal(int signal);
     void on_stop_signal();
+    void on_signalled(const wire::RankSignalled& report);
+    void stop_when_all_are();
 
     void end(std::chrono::milliseconds grace);
     void forward(int fd, std::string text, std::function<void()> done = {});
@@ -95,6 +98,7 @@ private:
     bool done_ = false;
     bool stopped_ = false;
     bool input_wanted_ = false;
+    std::set<int> to_stop_;  ///< ranks that have not been stopped, while we are about to stop ourselves
     int end_signals_ = 0;
     int signal_ = 0;  ///< the first one that asked for the end
     bool timed_out_ = false;
@@ -103,6 +107,7 @@ private:
     EventLoop::TimerId timeout_timer_ = 0;
     EventLoop::TimerId settle_timer_ = 0;
     EventLoop::TimerId held_timer_ = 0;
+    EventLoop::TimerId stop_timer_ = 0;
     int exit_code_ = 0;
     std::unique_ptr<OutputWriter> writer_;
 };

@@ -294,7 +294,7 @@ private:
     void on_report(wire::Message&& message) {
         if (auto* started = std::get_if<wire::RankStarted>(&message)) {
             auto& entry = record(started->rank);
-            if (entry.started) return;  // said again on a new connection
+            if (entry.started) return rank_is_back(started->rank);
             entry.started = true;
             entry.pid = started->pid;
             if (!started->host.empty()) entry.host = started->host;
@@ -313,7 +313,14 @@ private:
             }
         } else if (auto* exited = std::get_if<wire::RankExited>(&message)) {
             rank_exited(std::move(*exited));
+        } else if (const auto* signalled = std::get_if<wire::RankSignalled>(&message)) {
+            if (callbacks_.on_signalled) callbacks_.on_signalled(*signalled);
         }
+    }
+
+    /// Said again on a new connection. What was sent meanwhile went to the old one.
+    void rank_is_back(int rank) {
+        if (ending_) send_to_rank(rank, wire::EndGroup{static_cast<std::uint32_t>(grace_.count())});
     }
 
     void rank_exited(wire::RankExited&& report) {

@@ -39,6 +39,9 @@ public:
         /// A rank's program ended, or could not be started (then with exit code 126 or 127 and the
         /// reason as its stderr tail). Once per rank.
         std::function<void(const wire::RankExited&)> on_exited;
+        /// A signal of signal_ranks() was sent to this rank. Once per rank and call, as long as its
+        /// supervisor can be reached.
+        std::function<void(const wire::RankSignalled&)> on_signalled = {};
         /// The launcher failed, or the guardian died: the group is lost and being ended.
         std::function<void(const Failure&)> on_lost;
         /// Everything is gone, but for `surviving_pids`. Once, last.

@@ -169,7 +169,10 @@ void Supervisor::handle(wire::Message&& message) {
                           to_input,
                           [&](wire::SignalRanks& signal) {
                               if (has_launcher_) return;  // its ranks have supervisors of their own
-                              for (auto& process : processes_) process.signal_group(signal.signal);
+                              for (auto& process : processes_) {
+                                  process.signal_group(signal.signal);
+                                  callbacks_.report(wire::RankSignalled{process.rank(), signal.signal});
+                              }
                           },
                           [&](wire::EndGroup& end) { request_end(milliseconds(end.grace_ms)); },
                           [&](wire::LauncherStep& step) { launcher_step_ = std::move(step.step); }, [](auto&) {}},

@@ -342,6 +342,15 @@ struct Fields<ShimSetup> {
     }
 };
 
+template <>
+struct Fields<RankSignalled> {
+    static constexpr std::string_view kName = "RankSignalled";
+    static auto of(auto& it) {
+        auto& [rank, signal] = it;
+        return std::tie(rank, signal);
+    }
+};
+
 /// A struct that travels as an array of its fields.
 template <typename T>
 concept WireStruct = requires(T& it) {

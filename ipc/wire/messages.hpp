@@ -288,10 +288,17 @@ struct ShimSetup {
     friend bool operator==(const ShimSetup&, const ShimSetup&) = default;
 };
 
+/// Supervisor to parent: answer to SignalRanks, for each of its ranks: the signal was sent.
+struct RankSignalled {
+    std::int32_t rank = 0;
+    std::int32_t signal = 0;
+    friend bool operator==(const RankSignalled&, const RankSignalled&) = default;
+};
+
 using Message = std::variant<Hello, Initialise, Initialised, Execute, Result, Close, Attach, ParentEvent, EventDone,
                              AbortTask, FireEvent, EventHandled, ShimHello, RankStarted, RankNotStarted, RankOutput,
                              RankExited, RankOutputEnd, LauncherExited, SupervisionEnded, RankOutputCredit, RankInput,
-                             SignalRanks, EndGroup, Supervise, LauncherStep, ShimSetup>;
+                             SignalRanks, EndGroup, Supervise, LauncherStep, ShimSetup, RankSignalled>;
 
 /// A message's type number on the wire is its position in Message, from 1: append only.
 

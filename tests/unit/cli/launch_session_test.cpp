@@ -219,8 +219,12 @@ TEST_F(LaunchSessionTest, ARanksFailureGoesBeforeTheLaunchers) {
 TEST_F(LaunchSessionTest, SuspendStopsTheRanksAndContinuesThem) {
     start();
     session->on_signal(SIGTSTP);
-    run_until([&] { return stops == 1; });
+    session->on_signal(SIGTSTP);
     EXPECT_THAT(group.signals, ElementsAre(SIGSTOP));
+    for (const int rank : {0, 1, 2}) group.callbacks.on_signalled({rank, SIGSTOP});
+    EXPECT_EQ(stops, 0);  // the last one's order might still be on its way
+    group.exit(3, {});
+    EXPECT_EQ(stops, 1);
     session->on_signal(SIGCONT);
     EXPECT_THAT(group.signals, ElementsAre(SIGSTOP, SIGCONT));
     session->on_signal(SIGCONT);

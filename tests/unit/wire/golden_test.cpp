@@ -20,7 +20,7 @@ TEST(Golden, TypeNumbersNeverChange) {
         "Attach",         "ParentEvent",      "EventDone",        "AbortTask",  "FireEvent",   "EventHandled",
         "ShimHello",      "RankStarted",      "RankNotStarted",   "RankOutput", "RankExited",  "RankOutputEnd",
         "LauncherExited", "SupervisionEnded", "RankOutputCredit", "RankInput",  "SignalRanks", "EndGroup",
-        "Supervise",      "LauncherStep",     "ShimSetup"};
+        "Supervise",      "LauncherStep",     "ShimSetup",        "RankSignalled"};
     ASSERT_EQ(std::size(kNames), std::variant_size_v<Message>);
     for (const auto& golden : goldens()) EXPECT_EQ(name_of(golden.message), kNames[golden.message.index()]);
 }

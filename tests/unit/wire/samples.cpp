@@ -158,6 +158,7 @@ std::vector<Golden> make_goldens() {
         {ShimSetup{{"A=b"}, "/var/log/group", StdinMode::none, true, 262144, 2000},
          "9691a3413d62ae2f7661722f6c6f672f67726f757001c3ce00040000cd07d0",
          {}},
+        {RankSignalled{1, 19}, "920113", {}},
     };
 }
 
