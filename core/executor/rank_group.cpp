@@ -189,7 +189,8 @@ private:
 
     void launcher_exited(wire::LauncherExited&& report) {
         launcher_report_ = std::move(report);
-        if (ending_ || all_exited()) return;
+        if (ending_) return;
+        if (all_exited()) return end_leftovers();
         launcher_timer_ = loop_.call_after(kReportSettle, [this] { judge_launcher(); });
     }
 
@@ -328,9 +329,13 @@ private:
         if (entry.exited) return;
         entry.exited = true;
         if (callbacks_.on_exited) callbacks_.on_exited(report);
+        if (launcher_report_ && !ending_ && all_exited()) end_leftovers();
     }
 
     // ---- ending ---------------------------------------------------------------------------------
+
+    /// Ranks and launcher have ended by themselves; a daemon that either left must not keep the group.
+    void end_leftovers() { request_end(options_.grace); }
 
     void lose(const std::string& message) {
         Failure failure;
