@@ -72,7 +72,8 @@ void RunDisplay::redraw_later() {
     if (!live_ || redraw_queued_.exchange(true)) return;
     writer_.write_later(options_.output_fd, [this] {
         redraw_queued_ = false;
-        return erase() + draw();
+        auto text = erase();  // before draw(), which counts lines anew
+        return text += draw();
     });
 }
 

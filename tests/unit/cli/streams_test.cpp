@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <future>
+
+#include "rankexec/core/cli/input_reader.hpp"
+#include "rankexec/core/cli/output_writer.hpp"
+#include "rankexec/core/system/unique_fd.hpp"
+
+namespace rankexec::cli {
+namespace {
+
+struct Pipe {
+    Pipe() {
+        int ends[2] = {-1, -1};
+        if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
+        reader.reset(ends[0]);
+        writer.reset(ends[1]);
+    }
+    std::string read(std::size_t size) const {
+        std::string text(size, '\0');
+        for (std::size_t done = 0; done < size;) {
+            const auto got = ::read(reader.get(), text.data() + done, size - done);
+            if (got <= 0) throw std::runtime_error("read");
+            done += static_cast<std::size_t>(got);
+        }
+        return text;
+    }
+    UniqueFd reader;
+    UniqueFd writer;
+};
+
+TEST(OutputWriter, WritesInOrderAndReportsEach) {
+    const Pipe pipe;
+    OutputWriter writer;
+    std::promise<void> second;
+    writer.write(pipe.writer.get(), "first ");
+    writer.write_later(pipe.writer.get(), [] { return std::string("later "); });
+    writer.write(pipe.writer.get(), "second", [&] { second.set_value(); });
+    second.get_future().wait();
+    EXPECT_EQ(pipe.read(18), "first later second");
+}
+
+TEST(OutputWriter, FlushWaitsForEverythingBefore) {
+    const Pipe pipe;
+    OutputWriter writer;
+    std::atomic<bool> done = false;
+    writer.write(pipe.writer.get(), "x", [&] { done = true; });
+    writer.flush();
+    EXPECT_TRUE(done);
+}
+
+TEST(OutputWriter, ANonBlockingDescriptorIsWaitedFor) {
+    const Pipe pipe;
+    ASSERT_EQ(::fcntl(pipe.writer.get(), F_SETFL, O_NONBLOCK), 0);
+    OutputWriter writer;
+    const std::string much(1 << 20, 'x');
+    writer.write(pipe.writer.get(), much);
+    EXPECT_EQ(pipe.read(much.size()), much);
+}
+
+TEST(OutputWriter, ABrokenDescriptorIsReportedOnceAndDropped) {
+    std::signal(SIGPIPE, SIG_IGN);
+    Pipe gone;
+    const Pipe healthy;
+    gone.reader.reset();
+    std::vector<std::pair<int, int>> broken;
+    OutputWriter writer([&](int fd, int error) { broken.emplace_back(fd, error); });
+    int done = 0;
+    writer.write(gone.writer.get(), "a", [&] { ++done; });
+    writer.write(gone.writer.get(), "b", [&] { ++done; });
+    writer.write(healthy.writer.get(), "c");
+    writer.flush();
+    EXPECT_EQ(done, 2);
+    EXPECT_THAT(broken, testing::ElementsAre(std::pair(gone.writer.get(), EPIPE)));
+    EXPECT_EQ(healthy.read(1), "c");
+}
+
+TEST(OutputWriter, AbandonDoesNotWaitForAReader) {
+    Pipe pipe;
+    {
+        OutputWriter writer;
+        writer.write(pipe.writer.get(), std::string(1 << 20, 'x'));
+        writer.write(pipe.writer.get(), "never written");
+        writer.abandon();
+        writer.flush();
+        writer.wait_below(1);
+    }
+    // Lets the thread's write end before the descriptor does.
+    pipe.reader.reset();
+}
+
+TEST(OutputWriter, WaitBelowReturnsWhenTheReaderCatchesUp) {
+    const Pipe pipe;
+    OutputWriter writer;
+    const std::string much(1 << 20, 'x');
+    writer.write(pipe.writer.get(), much);
+    auto caught_up = std::async(std::launch::async, [&] { writer.wait_below(much.size()); });
+    EXPECT_EQ(pipe.read(much.size()), much);
+    caught_up.wait();
+}
+
+TEST(InputReader, HandsOverEverythingThenTheEnd) {
+    Pipe pipe;
+    EventLoop loop;
+    std::string got;
+    InputReader reader(loop, pipe.reader.get(), [&](Bytes&& bytes) {
+        got.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        if (bytes.empty()) loop.stop();
+    });
+    const std::string much(300'000, 'y');
+    auto feed = std::async(std::launch::async, [&] {
+        OutputWriter writer;
+        writer.write(pipe.writer.get(), much);
+        writer.flush();
+        pipe.writer.reset();
+    });
+    loop.run();
+    EXPECT_EQ(got, much);
+}
+
+TEST(InputReader, ReadsFiles) {
+    const UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    EventLoop loop;
+    InputReader reader(loop, file.get(), [&](Bytes&& bytes) {
+        EXPECT_TRUE(bytes.empty());
+        loop.stop();
+    });
+    loop.run();
+}
+
+TEST(InputReader, CanGoWhileNothingComes) {
+    const Pipe pipe;
+    EventLoop loop;
+    {
+        const InputReader reader(loop, pipe.reader.get(), [](Bytes&&) { FAIL(); });
+    }
+    loop.post([&] { loop.stop(); });
+    loop.run();
+}
+
+}  // namespace
+}  // namespace rankexec::cli
