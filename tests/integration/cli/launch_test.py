@@ -300,7 +300,8 @@ class Signals(LaunchTest):
             self.assertEqual(process.returncode, 128 + number, errors)
 
     def test_suspend_stops_the_ranks_too(self):
-        process = start(program=sh(self.READY + "while :; do :; done"))
+        # No loop of commands: a shell that waits for a child which was stopped before its exec is never "T".
+        process = start(program=sh(self.READY + "exec sleep 1000"))
         pids = self.pids(process)
         os.kill(process.pid, signal.SIGTSTP)
         wait_until(lambda: all(state_of(pid) == "T" for pid in [process.pid, *pids]))
@@ -313,10 +314,10 @@ class Signals(LaunchTest):
     @unittest.skipIf(len(sys.argv) > 2 and sys.argv[2] == "local", "local ranks hang on no connection")
     def test_suspension_outlasts_the_lease(self):
         """Ranks elsewhere hear nothing from a suspended parent, and must not take it for gone."""
-        process = start(program=sh(self.READY + "while :; do sleep 0.1; done"))
+        process = start(program=sh(self.READY + "exec sleep 1000"))
         pids = self.pids(process)
         os.kill(process.pid, signal.SIGTSTP)
-        wait_until(lambda: state_of(process.pid) == "T")
+        wait_until(lambda: all(state_of(pid) == "T" for pid in [process.pid, *pids]))
         time.sleep(8)  # heartbeats are missed after 4 s, and a lease ends 1 s later
         os.kill(process.pid, signal.SIGCONT)
         wait_until(lambda: all(state_of(pid) not in ("T", None) for pid in pids))
@@ -328,7 +329,7 @@ class Signals(LaunchTest):
         """Ctrl-Z and Ctrl-C as keys: the ranks are in no job of the shell, and obey all the same."""
         child, terminal = pty.fork()
         if child == 0:
-            os.execv(RANKEXEC, command(program=sh("echo rank $$; while :; do sleep 0.1; done")))
+            os.execv(RANKEXEC, command(program=sh("echo rank $$; exec sleep 1000")))
         try:
             seen = b""
             pids = []
