@@ -289,7 +289,7 @@ private:
     EventLoop::TimerId lease_timer_ = 0;
     milliseconds orphan_grace_{0};
     int exit_code_ = kShimFailed;
-    bool ended_ = false;       ///< nothing of the rank is left
+    bool ended_ = false;  ///< nothing of the rank is left
     std::optional<wire::RankStarted> started_;
     bool parent_suspended_ = false;
     bool lease_over_ = false;  ///< nobody listens any more

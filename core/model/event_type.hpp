@@ -9,7 +9,7 @@ namespace rankexec::event {
 
 inline constexpr std::string_view kStartRun = "start_run";  ///< executors initialise
 inline constexpr std::string_view kAboutToEndRun = "about_to_end_run";
-inline constexpr std::string_view kEndRun = "end_run";          ///< executors finalise
+inline constexpr std::string_view kEndRun = "end_run";            ///< executors finalise
 inline constexpr std::string_view kSystemPanic = "system_panic";  ///< the run cannot go on
 
 }  // namespace rankexec::event

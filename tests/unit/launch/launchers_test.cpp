@@ -90,14 +90,14 @@ TEST_F(Launchers, AnUnknownNameIsAConfigurationErrorThatNamesTheNearest) {
 }
 
 TEST_F(Launchers, LocalStartsTheProgramItself) {
-    request_.directory = "/work/here";
+    request_.directory = "/srv/here";
     const auto result = plan("local");
     ASSERT_TRUE(result);
     EXPECT_TRUE(result->direct);
     EXPECT_FALSE(result->may_be_remote);
     EXPECT_EQ(result->program.argv, request_.program);
     EXPECT_EQ(result->program.environment, request_.environment);
-    EXPECT_EQ(result->program.directory, "/work/here");
+    EXPECT_EQ(result->program.directory, "/srv/here");
 }
 
 TEST_F(Launchers, LocalRefusesHostsAndLauncherArguments) {
@@ -113,7 +113,7 @@ TEST_F(Launchers, OpenMpiStartsOneShimPerRank) {
     request_.exported = {"TOKEN", "OTHER"};
     request_.environment.emplace_back("TOKEN=secret");
     request_.hosts = {"a:2", "b:2"};
-    request_.directory = "/work/here";
+    request_.directory = "/srv/here";
     request_.scratch_directory = "/tmp/run";
     request_.extra_args = {"--mca", "btl", "tcp,self"};
     const auto result = plan("mpirun");
@@ -128,7 +128,7 @@ TEST_F(Launchers, OpenMpiStartsOneShimPerRank) {
     EXPECT_EQ(after(words, "--bind-to"), "none");
     EXPECT_EQ(after(words, "--stdin"), "none");
     EXPECT_EQ(after(words, "--host"), "a:2,b:2");
-    EXPECT_EQ(after(words, "--wdir"), "/work/here");
+    EXPECT_EQ(after(words, "--wdir"), "/srv/here");
     EXPECT_THAT(words, Not(Contains("orte_tmpdir_base")));  // other hosts do not have the folder
     EXPECT_THAT(words, IsSupersetOf({"--oversubscribe", "btl", "tcp,self"}));
     EXPECT_EQ(std::ranges::count(words, "-x"), 2);
@@ -165,13 +165,13 @@ TEST_F(Launchers, HydraPassesNamesOfVariables) {
     const auto mpiexec = install("mpiexec.hydra");
     request_.exported = {"TOKEN", "OTHER"};
     request_.hosts = {"a", "b"};
-    request_.directory = "/work/here";
+    request_.directory = "/srv/here";
     const auto words = argv("hydra");
     EXPECT_EQ(words.front(), mpiexec);
     EXPECT_EQ(after(words, "-n"), "4");
     EXPECT_EQ(after(words, "-genvlist"), "TOKEN,OTHER");
     EXPECT_EQ(after(words, "-hosts"), "a,b");
-    EXPECT_EQ(after(words, "-wdir"), "/work/here");
+    EXPECT_EQ(after(words, "-wdir"), "/srv/here");
     EXPECT_TRUE(ends_with(words, shim("hydra")));
 }
 
@@ -207,12 +207,12 @@ TEST_F(Launchers, TorchrunLeavesTheUsersThreadCountAlone) {
 TEST_F(Launchers, SrunAsksForTasksThatCanBeEnded) {
     const auto srun = install("srun");
     install("scancel");
-    request_.directory = "/work/here";
+    request_.directory = "/srv/here";
     request_.extra_args = {"--partition=test"};
     const auto words = argv("srun");
     EXPECT_EQ(words.front(), srun);
     EXPECT_THAT(words, IsSupersetOf({"--ntasks=4", "--kill-on-bad-exit=1", "--overcommit", "--export=ALL", "--wait=0",
-                                     "--overlap", "--chdir=/work/here", "--partition=test"}));
+                                     "--overlap", "--chdir=/srv/here", "--partition=test"}));
     EXPECT_THAT(words, Not(Contains(HasSubstr("--nodes"))));
     EXPECT_TRUE(ends_with(words, shim("srun")));
 }
