@@ -330,6 +330,7 @@ private:
         entry.exited = true;
         if (callbacks_.on_exited) callbacks_.on_exited(report);
         if (launcher_report_ && !ending_ && all_exited()) end_leftovers();
+        finish_if_confirmed();
     }
 
     // ---- ending ---------------------------------------------------------------------------------
@@ -373,11 +374,14 @@ private:
         timer_ = loop_.call_after(kRemoteConfirm, [this] { finish(); });
     }
 
-    /// Shims on this host were ended with the guardian's sweep; others have to say so themselves.
+    /// Shims on this host were ended with the guardian's sweep, but their last reports may come after
+    /// the guardian's; others have to confirm the end themselves.
     void finish_if_confirmed() {
         if (!guardian_done_ || ended_) return;
         for (int rank = 0; rank < options_.world_size; ++rank) {
-            if (is_elsewhere(rank) && !record(rank).confirmed) return;
+            const auto& entry = record(rank);
+            if (direct_ || !entry.hello || entry.confirmed) continue;
+            if (is_elsewhere(rank) || !entry.exited) return;
         }
         finish();
     }
