@@ -8,6 +8,7 @@ rankexec=$1
 shift
 
 # In every rank of the surrounding job: two ranks of ours, which say what they find.
+# shellcheck disable=SC2016  # expanded there, not here
 inner='"$0" launch -n 2 -- sh -c '\''
     echo "RANK=$RANK WORLD_SIZE=$WORLD_SIZE LOCAL_RANK=$LOCAL_RANK LOCAL_WORLD_SIZE=$LOCAL_WORLD_SIZE"
     env | grep -E "^(OMPI_COMM_|PMIX_RANK|PMI_RANK|PMI_FD|SLURM_PROCID|SLURM_LOCALID|SLURM_STEP_ID|TORCHELASTIC_)" || true
