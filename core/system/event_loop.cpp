@@ -48,22 +48,28 @@ struct EventLoop::State {
     std::vector<std::function<void()>> posted;
     bool stopping = false;
 
-    void run_posted() {
+    /// Whether there was any.
+    bool run_posted() {
         std::vector<std::function<void()>> work;
         {
             const std::lock_guard lock(mutex);
             work.swap(posted);
         }
         for (auto& item : work) item();
+        return !work.empty();
     }
 
-    void run_timers() {
+    /// Whether any was due.
+    bool run_timers() {
         const auto now = Clock::now();
+        bool due = false;
         while (!timers.empty() && timers.begin()->first <= now) {
             auto callback = std::move(timers.begin()->second.second);
             timers.erase(timers.begin());
+            due = true;
             callback();
         }
+        return due;
     }
 
     bool run_sources() {
@@ -94,6 +100,20 @@ struct EventLoop::State {
     [[nodiscard]] bool work_waits() {
         const std::lock_guard lock(mutex);
         return !posted.empty() || stopping;
+    }
+
+    void wait(std::chrono::milliseconds longest) {
+        std::array<epoll_event, 64> events;
+        const int time = work_waits() ? 0 : timeout(longest);
+        const int count = ::epoll_wait(epoll.get(), events.data(), static_cast<int>(events.size()), time);
+        if (count < 0 && errno != EINTR) throw_errno("epoll_wait");
+        for (int index = 0; index < count; ++index) {
+            const auto& event = events[static_cast<std::size_t>(index)];
+            const auto fd = watch_fds.find(event.data.u64);
+            if (fd == watch_fds.end()) continue;
+            const auto callback = watches.at(fd->second).callback;
+            (*callback)(event.events);
+        }
     }
 };
 
@@ -167,6 +187,8 @@ void EventLoop::post(std::function<void()> callback) {
 }
 
 void EventLoop::run() {
+    constexpr std::chrono::milliseconds kNoLimit{-1};
+    state_->thread = std::this_thread::get_id();
     for (;;) {
         {
             const std::lock_guard lock(state_->mutex);
@@ -175,26 +197,18 @@ void EventLoop::run() {
                 return;
             }
         }
-        run_once(std::chrono::milliseconds(-1));
+        state_->run_posted();
+        state_->run_timers();
+        state_->wait(state_->run_sources() ? std::chrono::milliseconds(0) : kNoLimit);
     }
 }
 
 void EventLoop::run_once(std::chrono::milliseconds longest) {
     state_->thread = std::this_thread::get_id();
-    state_->run_posted();
-    state_->run_timers();
-    const bool more = state_->run_sources();
-    std::array<epoll_event, 64> events;
-    const int wait = more || state_->work_waits() ? 0 : state_->timeout(longest);
-    const int count = ::epoll_wait(state_->epoll.get(), events.data(), static_cast<int>(events.size()), wait);
-    if (count < 0 && errno != EINTR) throw_errno("epoll_wait");
-    for (int index = 0; index < count; ++index) {
-        const auto& event = events[static_cast<std::size_t>(index)];
-        const auto fd = state_->watch_fds.find(event.data.u64);
-        if (fd == state_->watch_fds.end()) continue;
-        const auto callback = state_->watches.at(fd->second).callback;
-        (*callback)(event.events);
-    }
+    bool worked = state_->run_posted();
+    worked = state_->run_timers() || worked;
+    worked = state_->run_sources() || worked;
+    state_->wait(worked ? std::chrono::milliseconds(0) : longest);
 }
 
 void EventLoop::stop() {

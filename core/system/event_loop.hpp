@@ -50,8 +50,10 @@ public:
     /// Queues a callback for the loop's thread. Any thread.
     void post(std::function<void()> callback);
 
-    /// Runs until stop(). run_once() makes one round, waiting at most `longest` (negative: unbounded).
+    /// Runs until stop().
     void run();
+    /// Makes one round, waiting at most `longest` (negative: unbounded). A round in which a timer was due
+    /// or posted work ran does not wait: the caller looks at what that did first.
     void run_once(std::chrono::milliseconds longest);
     /// Makes run() return after the current round; work posted before still runs. Any thread.
     void stop();

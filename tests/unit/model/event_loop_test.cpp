@@ -218,6 +218,17 @@ TEST(EventLoop, SourcesAreAskedBeforeEveryWait) {
     EXPECT_EQ(asked, 3);
 }
 
+TEST(EventLoop, ARoundInWhichSomethingRanDoesNotWait) {
+    EventLoop loop;
+    int ran = 0;
+    loop.call_at(EventLoop::Clock::now(), [&] { ++ran; });
+    loop.run_once(-1ms);
+    EXPECT_EQ(ran, 1);
+    loop.post([&] { ++ran; });
+    loop.run_once(-1ms);
+    EXPECT_EQ(ran, 2);
+}
+
 TEST(EventLoop, ABadDescriptorIsAnError) {
     EventLoop loop;
     EXPECT_THROW(loop.watch(-1, EPOLLIN, [](std::uint32_t) {}), std::system_error);

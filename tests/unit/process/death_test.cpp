@@ -8,8 +8,14 @@
 
 #include <array>
 #include <csignal>
+#include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <functional>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <utility>
 
 #include "guarded_group.hpp"
 
@@ -33,14 +39,47 @@ protected:
     }
 };
 
+/// A process id that may be waited for and killed. Throws std::runtime_error for what would mean other
+/// processes to these calls: 0, -1.
+pid_t one_process(pid_t pid, const char* what) {
+    if (pid <= 0) throw std::runtime_error(std::string("there is no process: ") + what);
+    return pid;
+}
+
+/// Forks; `child` says something of type Said with the function that it gets, and returns only on failure.
+/// Throws std::runtime_error when nothing was said.
+template <typename Said, typename Child>
+std::pair<pid_t, Said> fork_and_hear(const Child& child) {
+    std::array<int, 2> ends{};
+    if (::pipe(ends.data()) != 0) throw std::runtime_error("no pipe");
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+        ::close(ends[0]);
+        try {
+            child([&ends](const Said& said) {
+                if (::write(ends[1], &said, sizeof said) != static_cast<ssize_t>(sizeof said)) ::_exit(1);
+            });
+        } catch (const std::exception& error) {
+            std::fprintf(stderr, "the forked host: %s\n", error.what());
+        }
+        ::_exit(1);
+    }
+    ::close(ends[1]);
+    Said said{};
+    const auto size = pid < 0 ? 0 : ::read(ends[0], &said, sizeof said);
+    ::close(ends[0]);
+    if (size != static_cast<ssize_t>(sizeof said)) {
+        if (pid > 0) ::waitpid(pid, nullptr, 0);
+        throw std::runtime_error("the forked host said nothing");
+    }
+    return {pid, said};
+}
+
 /// A host application in a process of its own: it starts the group and serves it until it is killed.
 class HostProcess {
 public:
     explicit HostProcess(const wire::Supervise& supervise) {
-        std::array<int, 2> ends{};
-        EXPECT_EQ(::pipe(ends.data()), 0);
-        pid_ = ::fork();
-        if (pid_ == 0) {
+        std::tie(pid_, guardian_) = fork_and_hear<pid_t>([&supervise](const auto& say) {
             GuardedGroup group(supervise);
             const bool up = group.run_until([&] {
                 for (const auto& rank : supervise.ranks) {
@@ -48,14 +87,11 @@ public:
                 }
                 return !supervise.ranks.empty() || group.output[-1].find("up") != std::string::npos;
             });
-            if (!up) ::_exit(1);
-            const pid_t guardian = group.guardian->pid();
-            if (::write(ends[1], &guardian, sizeof guardian) < 0) ::_exit(1);
+            if (!up) return;
+            say(group.guardian->pid());
             for (;;) group.loop.run_once(std::chrono::milliseconds(-1));
-        }
-        ::close(ends[1]);
-        EXPECT_EQ(::read(ends[0], &guardian_, sizeof guardian_), static_cast<ssize_t>(sizeof guardian_));
-        ::close(ends[0]);
+        });
+        one_process(guardian_, "guardian");
     }
 
     void kill() const {
@@ -121,50 +157,37 @@ TEST_F(Death, OfTheHostEndsALauncherAndItsRanks) {
 
 TEST_F(Death, OfTheHostIsSeenAlthoughAForkedChildHoldsItsDescriptors) {
     auto supervise = shell_group(2, "echo up; exec sleep 1000");
-    std::array<int, 2> ends{};
-    ASSERT_EQ(::pipe(ends.data()), 0);
-    const pid_t host = ::fork();
-    if (host == 0) {
+    struct Pids {
+        pid_t guardian;
+        pid_t child;
+    };
+    const auto [host, pids] = fork_and_hear<Pids>([&supervise](const auto& say) {
         GuardedGroup group(supervise);
         group.run_until([&] { return group.output[0] == "up\n" && group.output[1] == "up\n"; });
-        const std::array<pid_t, 2> pids{group.guardian->pid(), ::fork()};
-        if (pids[1] == 0) {
-            for (;;) ::pause();
-        }
-        [[maybe_unused]] const auto size = ::write(ends[1], pids.data(), sizeof pids);
+        const pid_t child = ::fork();
+        if (child != 0) say({group.guardian->pid(), child});
         for (;;) ::pause();
-    }
-    std::array<pid_t, 2> pids{};
-    ASSERT_EQ(::read(ends[0], pids.data(), sizeof pids), static_cast<ssize_t>(sizeof pids));
-    ::close(ends[0]);
-    ::close(ends[1]);
+    });
     ::kill(host, SIGKILL);
     wait_for(host);
-    wait_for(pids[0]);
+    wait_for(one_process(pids.guardian, "guardian"));
     EXPECT_TRUE(processes_of(supervise.run_id).empty());
-    ::kill(pids[1], SIGKILL);
-    wait_for(pids[1]);
+    ::kill(one_process(pids.child, "the host's child"), SIGKILL);
+    wait_for(pids.child);
 }
 
 TEST_F(Death, OfTheHostBeforeItAskedForRanksRemovesTheRunDirectory) {
     const auto folder = make_run_directory();
-    std::array<int, 2> ends{};
-    ASSERT_EQ(::pipe(ends.data()), 0);
-    const pid_t host = ::fork();
-    if (host == 0) {
+    const auto [host, guardian] = fork_and_hear<pid_t>([&folder](const auto& say) {
         EventLoop loop;
-        auto guardian = GuardianClient::start(loop, new_run_id(), folder, {});
-        const pid_t pid = guardian ? (*guardian)->pid() : 0;
-        [[maybe_unused]] const auto size = ::write(ends[1], &pid, sizeof pid);
+        const auto client = GuardianClient::start(loop, new_run_id(), folder, {});
+        if (!client) return;
+        say((*client)->pid());
         for (;;) ::pause();
-    }
-    pid_t guardian = 0;
-    ASSERT_EQ(::read(ends[0], &guardian, sizeof guardian), static_cast<ssize_t>(sizeof guardian));
-    ::close(ends[0]);
-    ::close(ends[1]);
+    });
     ::kill(host, SIGKILL);
     wait_for(host);
-    wait_for(guardian);
+    wait_for(one_process(guardian, "guardian"));
     EXPECT_FALSE(fs::exists(folder));
 }
 

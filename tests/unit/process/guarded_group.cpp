@@ -10,6 +10,7 @@
 #include <iterator>
 #include <random>
 #include <sstream>
+#include <stdexcept>
 
 #include "rankexec/ipc/wire/codec.hpp"
 
@@ -80,17 +81,14 @@ GuardedGroup::GuardedGroup(const wire::Supervise& supervise) : run_id(supervise.
                                              gone = true;
                                              expected = was_expected;
                                          }});
-    EXPECT_TRUE(client) << client.error().message;
-    if (client) guardian = std::move(*client);
+    if (!client) throw std::runtime_error(client.error().message);
+    guardian = std::move(*client);
 }
 
 bool GuardedGroup::run_until(const Condition& condition, std::chrono::seconds longest) {
     const auto deadline = EventLoop::Clock::now() + longest;
     bool over = false;
-    const auto timer = loop.call_at(deadline, [this, &over] {
-        over = true;
-        loop.post([] {});  // this very round shall not wait
-    });
+    const auto timer = loop.call_at(deadline, [&over] { over = true; });
     while (!condition() && !over) loop.run_once(std::chrono::milliseconds(-1));
     loop.cancel(timer);
     return condition();

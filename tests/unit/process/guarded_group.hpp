@@ -34,7 +34,7 @@ class GuardedGroup {
 public:
     using Condition = std::function<bool()>;
 
-    /// Expects that the guardian can be started.
+    /// Throws std::runtime_error when the guardian cannot be started.
     explicit GuardedGroup(const wire::Supervise& supervise);
 
     /// Serves the loop until the condition holds; false when that takes absurdly long.
