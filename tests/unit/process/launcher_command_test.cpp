@@ -38,8 +38,9 @@ TEST(LauncherCommand, AMissingOneIsReported) {
 
 TEST(LauncherCommand, TheGracefulSignalGoesToTheLauncherAlone) {
     GuardedGroup group(
-        shell_launcher("sh -c 'trap \"echo rank got it\" TERM; echo up; while :; do sleep 0.01; done' & rank=$!;"
-                       "trap 'kill -KILL $rank; echo launcher got it; exit 9' TERM; wait; wait"));
+        // Its trap comes first: the rank may say that it is up before its shell runs the next word.
+        shell_launcher("trap 'kill -KILL $!; echo launcher got it; exit 9' TERM;"
+                       "sh -c 'trap \"echo rank got it\" TERM; echo up; while :; do sleep 0.01; done' & wait; wait"));
     ASSERT_TRUE(group.run_until_output(-1, "up"));
     group.guardian->send(wire::EndGroup{60'000});
     ASSERT_TRUE(group.run_until_gone());
