@@ -9,7 +9,8 @@
 namespace rankexec::cli {
 
 /// Writes to descriptors on a thread of its own, in the order asked for, so that a terminal or pipe
-/// that takes nothing holds up nobody else. Every member function may be called from any thread.
+/// that takes nothing holds up nobody else. Every member function may be called from any thread; the
+/// process must ignore SIGPIPE.
 class OutputWriter {
 public:
     /// Called on the writer's thread, once per descriptor: nothing more can be written to it (EPIPE, a

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <csignal>
 #include <future>
+#include <memory>
 
 #include "rankexec/core/cli/input_reader.hpp"
 #include "rankexec/core/cli/output_writer.hpp"
@@ -35,7 +36,12 @@ struct Pipe {
     UniqueFd writer;
 };
 
-TEST(OutputWriter, WritesInOrderAndReportsEach) {
+class OutputWriterTest : public testing::Test {
+protected:
+    void SetUp() override { std::signal(SIGPIPE, SIG_IGN); }
+};
+
+TEST_F(OutputWriterTest, WritesInOrderAndReportsEach) {
     const Pipe pipe;
     OutputWriter writer;
     std::promise<void> second;
@@ -46,7 +52,7 @@ TEST(OutputWriter, WritesInOrderAndReportsEach) {
     EXPECT_EQ(pipe.read(18), "first later second");
 }
 
-TEST(OutputWriter, FlushWaitsForEverythingBefore) {
+TEST_F(OutputWriterTest, FlushWaitsForEverythingBefore) {
     const Pipe pipe;
     OutputWriter writer;
     std::atomic<bool> done = false;
@@ -55,7 +61,7 @@ TEST(OutputWriter, FlushWaitsForEverythingBefore) {
     EXPECT_TRUE(done);
 }
 
-TEST(OutputWriter, ANonBlockingDescriptorIsWaitedFor) {
+TEST_F(OutputWriterTest, ANonBlockingDescriptorIsWaitedFor) {
     const Pipe pipe;
     ASSERT_EQ(::fcntl(pipe.writer.get(), F_SETFL, O_NONBLOCK), 0);
     OutputWriter writer;
@@ -64,8 +70,7 @@ TEST(OutputWriter, ANonBlockingDescriptorIsWaitedFor) {
     EXPECT_EQ(pipe.read(much.size()), much);
 }
 
-TEST(OutputWriter, ABrokenDescriptorIsReportedOnceAndDropped) {
-    std::signal(SIGPIPE, SIG_IGN);
+TEST_F(OutputWriterTest, ABrokenDescriptorIsReportedOnceAndDropped) {
     Pipe gone;
     const Pipe healthy;
     gone.reader.reset();
@@ -81,21 +86,25 @@ TEST(OutputWriter, ABrokenDescriptorIsReportedOnceAndDropped) {
     EXPECT_EQ(healthy.read(1), "c");
 }
 
-TEST(OutputWriter, AbandonDoesNotWaitForAReader) {
+TEST_F(OutputWriterTest, AbandonDoesNotWaitForAReader) {
     Pipe pipe;
+    // Kept with the write: over when that has ended, or was dropped before it began.
+    auto keep = std::make_shared<std::promise<void>>();
+    const auto over = keep->get_future();
     {
         OutputWriter writer;
-        writer.write(pipe.writer.get(), std::string(1 << 20, 'x'));
+        writer.write(pipe.writer.get(), std::string(1 << 20, 'x'), [keep = std::move(keep)] { keep->set_value(); });
         writer.write(pipe.writer.get(), "never written");
         writer.abandon();
         writer.flush();
         writer.wait_below(1);
     }
-    // Lets the thread's write end before the descriptor does.
+    // The thread's write has to end before the descriptor does.
     pipe.reader.reset();
+    over.wait();
 }
 
-TEST(OutputWriter, WaitBelowReturnsWhenTheReaderCatchesUp) {
+TEST_F(OutputWriterTest, WaitBelowReturnsWhenTheReaderCatchesUp) {
     const Pipe pipe;
     OutputWriter writer;
     const std::string much(1 << 20, 'x');

@@ -410,6 +410,7 @@ TEST(MultiProcessExecutor, M8_RanksThatFindTheirParentGoneEndThemselves) {
         ::execl(RANKEXEC_DOOMED_HOST, RANKEXEC_DOOMED_HOST, RANKEXEC_TEST_WORKER, nullptr);
         ::_exit(127);
     }
+    ASSERT_GT(host, 0);
     ::close(ends[1]);
     std::string line;
     for (char character = 0; ::read(ends[0], &character, 1) == 1 && character != '\n';) line += character;
