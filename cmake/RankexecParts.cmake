@@ -35,7 +35,9 @@ function(rankexec_compile_settings target)
                CXX_EXTENSIONS OFF
                CXX_VISIBILITY_PRESET hidden
                VISIBILITY_INLINES_HIDDEN ON
-               POSITION_INDEPENDENT_CODE ON)
+               POSITION_INDEPENDENT_CODE ON
+               # Whatever a project around us wants: programs link only those objects of an archive that they need.
+               UNITY_BUILD OFF)
   target_include_directories(${target} PRIVATE ${RANKEXEC_INCLUDE_DIR})
   target_compile_definitions(${target} PRIVATE RANKEXEC_VERSION="${PROJECT_VERSION}")
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic)

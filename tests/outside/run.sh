@@ -57,20 +57,26 @@ test_installed() {
     "$prefix/bin/rankexec" --version
 }
 
-# Compiles what an outside project owns, and leaves the library's own sources to the build that this
-# test is part of: they are compiled with the same rules.
+# Without what only the command needs: looking for it is an error here.
 test_subproject() {
     configure -S "$source/tests/outside/subproject" -B "$scratch/build" -DRANKEXEC_SOURCE="$source" \
-        -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
+        -DCMAKE_EXPORT_COMPILE_COMMANDS=ON -DCMAKE_DISABLE_FIND_PACKAGE_CLI11=ON \
+        -DCMAKE_DISABLE_FIND_PACKAGE_LibArchive=ON
+    if grep -i tomlplusplus "$scratch/build/CMakeCache.txt"; then
+        echo "failed: toml++ was looked for, which only the command needs"
+        return 1
+    fi
     local commands
-    commands=$(grep -E '"command".*/outside/(application|worker|subproject/untouched)\.cpp"' \
+    commands=$(grep -E '"command".* -o CMakeFiles/(application|worker|untouched)\.dir/' \
         "$scratch/build/compile_commands.json")
+    [ "$(wc -l <<<"$commands")" = 3 ] || { echo "failed: not three compilations: $commands"; return 1; }
     if [ -z "$flags" ] && grep -E ' -[WfO]' <<<"$commands"; then
         echo "failed: rankexec's flags reached the outside project"
         return 1
     fi
-    quietly cmake --build "$scratch/build" --target application_objects worker_objects untouched
+    quietly cmake --build "$scratch/build" --parallel 2
     "$scratch/build/untouched"
+    expect_sum "$scratch/build"
 }
 
 "test_$mode"
