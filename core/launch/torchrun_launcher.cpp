@@ -40,8 +40,9 @@ tl::expected<LaunchPlan, Failure> TorchrunLauncher::plan(const LaunchRequest& re
     // directory, by default a new one in the common temporary directory, which it leaves behind.
     append(argv, {"-r", "1", "-t", "1"});
     if (!request.scratch_directory.empty()) append(argv, {"--log_dir", request.scratch_directory});
-    // Port 0: the default is one fixed port, which two groups on a host would fight for.
-    append(argv, {"--rdzv_backend", "c10d", "--rdzv_endpoint", "localhost:0", "--rdzv_id", "rankexec"});
+    // Port 0: the default is one fixed port, which two groups on a host would fight for. An address: where the name
+    // localhost is unknown, torchrun would try for ever.
+    append(argv, {"--rdzv_backend", "c10d", "--rdzv_endpoint", "127.0.0.1:0", "--rdzv_id", "rankexec"});
     append(argv, request.extra_args);
     append(argv, shim_command(name(), request));
 

@@ -187,7 +187,7 @@ TEST_F(Launchers, TorchrunKeepsItsFilesAndItsPortToItself) {
     EXPECT_EQ(after(words, "-r"), "1");
     EXPECT_EQ(after(words, "-t"), "1");
     EXPECT_EQ(after(words, "--log_dir"), "/tmp/run");
-    EXPECT_EQ(after(words, "--rdzv_endpoint"), "localhost:0");
+    EXPECT_EQ(after(words, "--rdzv_endpoint"), "127.0.0.1:0");
     EXPECT_EQ(after(words, "--monitor_interval"), "1");
     EXPECT_THAT(words, Contains("--no_python"));
     EXPECT_TRUE(ends_with(words, shim("torchrun")));

@@ -162,8 +162,17 @@ TEST(Host, ThatHasRunOutOfDescriptorsGetsAFailureAndLosesNone) {
 }
 
 TEST(Host, ThatMayNotHaveMoreProcessesGetsAFailure) {
+    // A folder of its own: that user may not be allowed to enter the build folder.
+    const char* const built = ::getenv("RANKEXEC_PROGRAM_DIR");
+    ASSERT_NE(built, nullptr);
+    auto folder = (std::filesystem::temp_directory_path() / "rankexec-host-test-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+    std::filesystem::permissions(folder, std::filesystem::perms(0755));
+    const auto* const guardian_name = "rankexec-guardian";
+    std::filesystem::copy(std::filesystem::path(built) / guardian_name, std::filesystem::path(folder) / guardian_name);
     const pid_t child = ::fork();
     if (child == 0) {
+        ::setenv("RANKEXEC_PROGRAM_DIR", folder.c_str(), 1);
         // The limit does not hold for root; and only an otherwise unused user has a known count.
         if (::geteuid() == 0 && (::setgid(54321) != 0 || ::setuid(54321) != 0)) ::_exit(2);
         const rlimit none{.rlim_cur = 0, .rlim_max = 0};
@@ -177,6 +186,7 @@ TEST(Host, ThatMayNotHaveMoreProcessesGetsAFailure) {
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     EXPECT_EQ(WEXITSTATUS(status), 0);
+    std::filesystem::remove_all(folder);
 }
 
 TEST(Host, WithoutTheGuardianProgramIsToldWhereItWasLookedFor) {
