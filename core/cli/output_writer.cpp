@@ -40,7 +40,7 @@ struct OutputWriter::State {
     struct Item {
         int fd;
         std::string bytes;
-        std::function<std::string()> later;
+        std::function<std::string(std::string)> finish;
         std::function<void()> done;
     };
 
@@ -55,7 +55,7 @@ struct OutputWriter::State {
     }
 
     void write_item(Item& item) {
-        if (item.later) item.bytes = item.later();
+        if (item.finish) item.bytes = item.finish(std::move(item.bytes));
         if (!failed.contains(item.fd)) {
             const int error = write_all(item.fd, item.bytes);
             if (error != 0) {
@@ -119,8 +119,8 @@ void OutputWriter::write(int fd, std::string bytes, std::function<void()> done) 
     state_->push({fd, std::move(bytes), {}, std::move(done)});
 }
 
-void OutputWriter::write_later(int fd, std::function<std::string()> bytes) {
-    state_->push({fd, {}, std::move(bytes), {}});
+void OutputWriter::write_later(int fd, std::string bytes, std::function<std::string(std::string)> finish) {
+    state_->push({fd, std::move(bytes), std::move(finish), {}});
 }
 
 void OutputWriter::wait_below(std::size_t bytes) {

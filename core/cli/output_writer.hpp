@@ -27,8 +27,8 @@ public:
     /// dropped; it must not block or throw.
     void write(int fd, std::string bytes, std::function<void()> done = {});
 
-    /// As write(), but asks for the bytes only when it is their turn.
-    void write_later(int fd, std::function<std::string()> bytes);
+    /// As write(), but writes what `finish` makes of the bytes when it is their turn.
+    void write_later(int fd, std::string bytes, std::function<std::string(std::string)> finish);
 
     /// Blocks until less than that many bytes wait.
     void wait_below(std::size_t bytes);

@@ -62,17 +62,19 @@ void RunDisplay::write(int fd, std::string lines) {
         writer_.write(fd, std::move(lines));
         return;
     }
-    // Bytes beside the closure, so that the queue's limit counts them.
-    writer_.write_later(fd, [this] { return erase(); });
-    writer_.write(fd, std::move(lines));
-    writer_.write_later(fd, [this] { return draw(); });
+    // In one piece: other threads write too, and between these steps they would draw a second block.
+    writer_.write_later(fd, std::move(lines), [this](const std::string& text) {
+        auto piece = erase();  // before draw(), which counts lines anew
+        piece += text;
+        return piece += draw();
+    });
 }
 
 void RunDisplay::redraw_later() {
     if (!live_ || redraw_queued_.exchange(true)) return;
-    writer_.write_later(options_.output_fd, [this] {
+    writer_.write_later(options_.output_fd, {}, [this](const std::string&) {
         redraw_queued_ = false;
-        auto text = erase();  // before draw(), which counts lines anew
+        auto text = erase();
         return text += draw();
     });
 }

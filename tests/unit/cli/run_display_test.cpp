@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <future>
 #include <sstream>
+#include <string_view>
 
 #include "rankexec/core/system/unique_fd.hpp"
 #include "temporary_folder.hpp"
@@ -75,6 +77,29 @@ TEST_F(RunDisplayTest, TextGoesAboveTheBlock) {
               "rank 0  train 1/2\nrank 1  train 1/2\n"
               "\r\x1b[2A\x1b[J[0] hello\nrank 0  train 1/2\nrank 1  train 1/2\n");
     EXPECT_EQ(written("err"), "elsewhere\n");
+}
+
+TEST_F(RunDisplayTest, ThreadsThatPrintAtTheSameTimeLeaveOneBlock) {
+    options.live = true;
+    RunDisplay display(writer, options);
+    display.begin_task("train", 1, 2);
+    constexpr int kLines = 3000;
+    {
+        const auto print_all = [&](const std::string& line) {
+            for (int i = 0; i < kLines; ++i) display.print(line);
+        };
+        const auto first = std::async(std::launch::async, print_all, "first\n");
+        const auto second = std::async(std::launch::async, print_all, "second\n");
+    }
+    const auto text = written("out");
+    const auto count = [&](std::string_view part) {
+        int found = 0;
+        for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + part.size())) ++found;
+        return found;
+    };
+    EXPECT_EQ(count("first\n") + count("second\n"), 2 * kLines);
+    // Every block but the last was erased.
+    EXPECT_EQ(count("rank 0  "), count("\x1b[2A\x1b[J") + 1);
 }
 
 TEST_F(RunDisplayTest, AfterTheEndTheBlockStays) {

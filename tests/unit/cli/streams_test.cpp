@@ -46,7 +46,7 @@ TEST_F(OutputWriterTest, WritesInOrderAndReportsEach) {
     OutputWriter writer;
     std::promise<void> second;
     writer.write(pipe.writer.get(), "first ");
-    writer.write_later(pipe.writer.get(), [] { return std::string("later "); });
+    writer.write_later(pipe.writer.get(), "later", [](const std::string& text) { return text + " "; });
     writer.write(pipe.writer.get(), "second", [&] { second.set_value(); });
     second.get_future().wait();
     EXPECT_EQ(pipe.read(18), "first later second");
