@@ -15,6 +15,9 @@ set_target_properties(no_leftovers PROPERTIES POSITION_INDEPENDENT_CODE OFF RUNT
 
 set(RANKEXEC_TEST_HARNESS ${PROJECT_BINARY_DIR}/bin/no_leftovers --keep ${PROJECT_SOURCE_DIR} --keep
                           ${PROJECT_BINARY_DIR})
+if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=")
+  list(APPEND RANKEXEC_TEST_HARNESS --reports)
+endif()
 if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=thread")
   list(APPEND RANKEXEC_TEST_HARNESS --no-aslr)
 endif()

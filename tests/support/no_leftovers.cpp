@@ -17,6 +17,8 @@
 //   --ignore PATTERN  name (as fnmatch) of something in a private directory that may stay
 //   --private-net     a network namespace of its own too, with the loopback device up (needs root);
 //                     no device may be left in it, and names of network namespaces are private
+//   --reports         sanitizers write their reports, of whichever process, to files that count as left
+//                     behind: a rank may be killed, and a guardian's exit code is not the test's
 //   --no-aslr         no address space randomisation, which old thread sanitizers cannot cope with
 //   --no-namespaces   as where namespaces are not permitted
 //   --settle MS       how long processes may take to be gone after the test has ended (2000)
@@ -47,6 +49,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
@@ -59,11 +62,13 @@ using Clock = std::chrono::steady_clock;
 constexpr int kSkipped = 77;
 constexpr int kLeftBehind = 97;
 constexpr int kHarnessFailed = 98;
+constexpr const char* kReportName = "sanitizer-report";
 
 struct Options {
     std::vector<fs::path> keep;
     std::vector<std::string> ignore;
     bool private_net = false;
+    bool reports = false;
     bool no_aslr = false;
     bool no_namespaces = false;
     std::chrono::milliseconds settle{2000};
@@ -105,6 +110,8 @@ Options parse(char** arguments) {
             options.ignore.emplace_back(value());
         } else if (name == "--private-net") {
             options.private_net = true;
+        } else if (name == "--reports") {
+            options.reports = true;
         } else if (name == "--no-aslr") {
             options.no_aslr = true;
         } else if (name == "--no-namespaces") {
@@ -222,6 +229,14 @@ std::string enter_own_directory() {
     return path;
 }
 
+void send_reports_to(const std::string& directory) {
+    for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
+        const char* given = std::getenv(name);
+        const std::string options = (given != nullptr && *given != '\0') ? std::string(given) + ":" : "";
+        setenv(name, (options + "log_exe_name=1:log_path=" + directory + "/" + kReportName).c_str(), 1);
+    }
+}
+
 // --- what is left --------------------------------------------------------------------------------
 
 std::string first_line(const fs::path& path) {
@@ -232,6 +247,11 @@ std::string first_line(const fs::path& path) {
         if (c == '\0') c = ' ';
     }
     return line;
+}
+
+std::string whole_text(const fs::path& path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
 }
 
 struct Process {
@@ -305,6 +325,7 @@ void find_files(const fs::path& directory, const Options& options, std::vector<s
                             : entry.is_directory(error) ? "directory "
                                                         : "file ") +
                            path.string());
+        if (path.filename().string().starts_with(kReportName)) left.back() += "\n" + whole_text(path);
     }
 }
 
@@ -415,6 +436,7 @@ void kill_stragglers() {
         _exit(write(report_fd, &report, sizeof report) == sizeof report ? 0 : kHarnessFailed);
     }
     report.isolated = true;
+    if (options.reports) send_reports_to(own_directory.empty() ? "/tmp" : own_directory);
 
     const pid_t test = fork();
     if (test < 0) fail("fork");

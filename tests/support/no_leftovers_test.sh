@@ -48,6 +48,10 @@ for mode in '' --no-namespaces; do
     expect 97 'file .*/kept' $mode -- sh -c 'touch "${TMPDIR:-/tmp}/kept"'
     expect 97 'directory .*/kept' $mode -- sh -c 'mkdir "${TMPDIR:-/tmp}/kept"'
     expect 0 - $mode --ignore 'kept*' -- sh -c 'touch "${TMPDIR:-/tmp}/kept-1"'
+    # A report of a sanitizer, whichever process wrote it, is shown.
+    for sanitizer in ASAN UBSAN TSAN; do
+        expect 97 'a race, say' $mode --reports -- sh -c 'echo a race, say >"${'$sanitizer'_OPTIONS##*log_path=}.7"'
+    done
     # The exit code of a failed test is not replaced.
     expect 5 'sleep 1004' $mode -- sh -c 'sleep 1004 & exit 5'
 done
