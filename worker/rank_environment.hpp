@@ -16,7 +16,7 @@ namespace rankexec::worker {
 
 /// A rank as its launcher describes it.
 struct LaunchedRank {
-    rankexec::RankPlace place;
+    RankPlace place;
     std::string step;  ///< Slurm's JOB.STEP; empty elsewhere
     friend bool operator==(const LaunchedRank&, const LaunchedRank&) = default;
 };
@@ -38,7 +38,7 @@ struct LaunchedRank {
 /// Under torchrun, MASTER_ADDR and MASTER_PORT stay torchrun's: its agent may serve the store there.
 /// Fails when there are not enough GPUs for this local rank.
 [[nodiscard]] RANKEXEC_EXPORT tl::expected<std::vector<std::string>, std::string> rank_environment(
-    std::string_view launcher, const std::vector<std::string>& environment, const rankexec::RankPlace& place,
+    std::string_view launcher, const std::vector<std::string>& environment, const RankPlace& place,
     const std::vector<std::string>& added);
 
 }  // namespace rankexec::worker

@@ -67,8 +67,8 @@ private:
     RankRuntime& runtime_;
 };
 
-RankRuntime::RankRuntime(const ComponentRegistry& registry, const Bootstrap& bootstrap, RankPlace place)
-    : registry_(registry), bootstrap_(bootstrap), place_(place) {}
+RankRuntime::RankRuntime(const ComponentRegistry& registry, const Bootstrap& bootstrap, int local_rank)
+    : registry_(registry), bootstrap_(bootstrap), local_rank_(local_rank) {}
 
 RankRuntime::~RankRuntime() = default;
 
@@ -92,7 +92,7 @@ int RankRuntime::run() {
     wire::Hello hello;
     hello.pid = ::getpid();
     hello.host = host_name();
-    hello.local_rank = place_.local_rank;
+    hello.local_rank = local_rank_;
     hello.world_size = bootstrap_.world_size;
     hello.library_version = RANKEXEC_VERSION;
     hello.capabilities = {"zeromq"};
@@ -238,7 +238,7 @@ void RankRuntime::work(wire::Initialise&& message) {
         Context context = engine_->new_context();
         context.set(property::kRank, bootstrap_.rank, Visibility::private_, Lifetime::sticky);
         context.set(property::kWorldSize, bootstrap_.world_size, Visibility::private_, Lifetime::sticky);
-        context.set(property::kLocalRank, place_.local_rank, Visibility::private_, Lifetime::sticky);
+        context.set(property::kLocalRank, local_rank_, Visibility::private_, Lifetime::sticky);
         build_components(*engine_, registry_, message.components);
         if (!message.executor_id.empty()) executor_ = &engine_->executor(message.executor_id);
         engine_->add("rankexec.relay", std::make_unique<Relay>(*this));

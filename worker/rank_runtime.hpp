@@ -22,11 +22,6 @@
 
 namespace rankexec::worker {
 
-/// Where a rank stands within its host; the rest is in its Bootstrap.
-struct RankPlace {
-    int local_rank = 0;
-};
-
 /// One rank's session with its parent.
 ///
 /// Threads: run()'s thread builds the components and executes tasks; the lane's thread handles the
@@ -34,7 +29,8 @@ struct RankPlace {
 /// a Signal that the reactor triggers.
 class RankRuntime {
 public:
-    RankRuntime(const ComponentRegistry& registry, const Bootstrap& bootstrap, RankPlace place);
+    /// `local_rank` counts within this host; where else the rank stands is in its Bootstrap.
+    RankRuntime(const ComponentRegistry& registry, const Bootstrap& bootstrap, int local_rank);
     ~RankRuntime();
 
     /// Connects and works until the parent closes the group. Returns the process's exit code.
@@ -74,7 +70,7 @@ private:
 
     const ComponentRegistry& registry_;
     Bootstrap bootstrap_;
-    RankPlace place_;
+    int local_rank_;
 
     EventLoop loop_;
     std::unique_ptr<PeerChannels> channels_;  ///< reactor thread

@@ -125,6 +125,9 @@ private:
             if (!supervisor_ && !ended_) start(std::move(*setup));
         } else if (const auto* end = std::get_if<wire::EndGroup>(&message)) {
             end_group(milliseconds(end->grace_ms));
+        } else if (std::holds_alternative<wire::Dismiss>(message)) {
+            stay_ = false;
+            leave_if_done();
         } else if (supervisor_) {
             if (const auto* signal = std::get_if<wire::SignalRanks>(&message)) {
                 parent_suspended_ = signal->signal == SIGSTOP;
@@ -134,11 +137,8 @@ private:
     }
 
     void end_group(milliseconds grace) {
-        if (ended_) {
-            // Without grace: all ranks are done. With it, the order has crossed our report of the end.
-            if (grace.count() == 0) stay_ = false;
-            leave_if_done();
-        } else if (supervisor_) {
+        if (ended_) return;  // The order has crossed our report of the end.
+        if (supervisor_) {
             supervisor_->request_end(grace);
         } else {
             exit_code_ = 128 + SIGTERM;
@@ -293,7 +293,7 @@ private:
     std::optional<wire::RankStarted> started_;
     bool parent_suspended_ = false;
     bool lease_over_ = false;  ///< nobody listens any more
-    bool stay_ = true;         ///< with a failed rank, until the parent ends the group
+    bool stay_ = true;         ///< with a failed rank, until the parent dismisses us
 };
 
 }  // namespace

@@ -76,11 +76,9 @@ int run(const ComponentRegistry& registry) {
         return kNotLaunched;
     }
     log::set_role("rank " + std::to_string(bootstrap->rank));
-    RankPlace place;
     const char* local_rank = std::getenv("LOCAL_RANK");
-    place.local_rank = local_rank != nullptr ? std::atoi(local_rank) : bootstrap->rank;
 
-    RankRuntime runtime(registry, *bootstrap, place);
+    RankRuntime runtime(registry, *bootstrap, local_rank != nullptr ? std::atoi(local_rank) : bootstrap->rank);
     std::unique_ptr<ParentWatch> watch;
     if (const auto pidfd = take_number("RANKEXEC_PARENT_PIDFD")) {
         ::fcntl(*pidfd, F_SETFD, FD_CLOEXEC);

@@ -8,20 +8,13 @@
 #include <utility>
 
 #include "rankexec/core/cli/table.hpp"
-#include "rankexec/core/launch/foreign_environment.hpp"
-#include "rankexec/core/launch/rank_launcher.hpp"
+#include "rankexec/core/executor/group_plan.hpp"
 #include "rankexec/core/system/rank_variables.hpp"
 
 namespace rankexec::cli {
 namespace {
 
 constexpr const char* kChosenAtStart = "{chosen}";
-
-std::vector<std::string> our_environment() {
-    std::vector<std::string> environment;
-    for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) environment.emplace_back(*entry);
-    return without_foreign_ranks(environment);
-}
 
 std::string host_name() {
     std::array<char, 256> name{};
@@ -100,17 +93,8 @@ std::string shell_quoted(const std::vector<std::string>& words) {
     return text;
 }
 
-tl::expected<std::string, Failure> describe_launch(const GroupOptions& options, const std::string& shim) {
-    LaunchRequest request;
-    request.world_size = options.world_size;
-    request.program = options.program;
-    request.environment = our_environment();
-    request.directory = options.directory;
-    request.hosts = options.hosts;
-    request.extra_args = options.launcher_args;
-    request.command_template = options.command_template;
-    request.shim = shim;
-    const auto plan = make_launcher(options.launcher)->plan(request);
+tl::expected<std::string, Failure> describe_launch(const GroupOptions& options) {
+    const auto plan = plan_group(options, nullptr);
     if (!plan) return tl::unexpected(plan.error());
 
     std::string text = "launcher: " + options.launcher + (plan->direct ? ", which starts the ranks directly\n" : "\n");
@@ -118,7 +102,7 @@ tl::expected<std::string, Failure> describe_launch(const GroupOptions& options, 
     if (!options.directory.empty()) text += "directory: " + options.directory + "\n";
     if (!options.log_directory.empty()) text += "logs: " + options.log_directory + "\n";
     Table table({"rank", "host", "GPUs", "added environment"});
-    const Rows rows(options, plan->direct, request.environment);
+    const Rows rows(options, plan->direct, plan->program.environment);
     for (int rank = 0; rank < options.world_size; ++rank) {
         auto row = rows.row(rank);
         if (!row) return tl::unexpected(row.error());

@@ -13,8 +13,8 @@ namespace rankexec::cli {
 
 /// What would be started for these options: the command, and per rank its host, GPUs and added
 /// environment. Starts nothing. Fails where a start would fail for the same reason: launch_error.
-/// `shim` is the rank shim's path. Throws ConfigurationError for an unknown launcher.
-[[nodiscard]] tl::expected<std::string, Failure> describe_launch(const GroupOptions& options, const std::string& shim);
+/// Throws ConfigurationError for an unknown launcher.
+[[nodiscard]] tl::expected<std::string, Failure> describe_launch(const GroupOptions& options);
 
 /// Words as a shell would have to read them.
 [[nodiscard]] std::string shell_quoted(const std::vector<std::string>& words);

@@ -18,7 +18,7 @@
 namespace rankexec::cli {
 
 struct InputReader::State {
-    State(EventLoop& event_loop, int input, std::function<void(Bytes&&)> callback)
+    State(EventLoop& event_loop, int input, std::function<bool(Bytes&&)> callback)
         : fd(input), wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), loop(&event_loop), on_input(std::move(callback)) {
         if (!wake.valid()) throw std::system_error(errno, std::generic_category(), "eventfd");
     }
@@ -52,38 +52,40 @@ struct InputReader::State {
         return !closed;
     }
 
-    /// Blocks until the loop has called back; false when it will not.
+    /// Blocks until the loop has called back and wants more; false when it does not any more.
     static bool hand_over(const std::shared_ptr<State>& self, Bytes bytes) {
         std::unique_lock lock(self->mutex);
         if (self->closed) return false;
         self->taken = false;
         self->loop->post([self, piece = std::move(bytes)]() mutable {
-            std::function<void(Bytes &&)> callback;
+            std::function<bool(Bytes &&)> callback;
             {
                 const std::lock_guard inner(self->mutex);
                 if (!self->closed) callback = self->on_input;
             }
-            if (callback) callback(std::move(piece));
+            const bool proceed = !callback || callback(std::move(piece));
             const std::lock_guard inner(self->mutex);
             self->taken = true;
+            self->paused = !proceed;
             self->changed.notify_all();
         });
-        self->changed.wait(lock, [&] { return self->taken || self->closed; });
+        self->changed.wait(lock, [&] { return (self->taken && !self->paused) || self->closed; });
         return !self->closed;
     }
 
     const int fd;
     const UniqueFd wake;
     EventLoop* const loop;  ///< used while not closed
-    const std::function<void(Bytes&&)> on_input;
+    const std::function<bool(Bytes&&)> on_input;
     std::mutex mutex;
     std::condition_variable changed;
     bool closed = false;
     bool resumed = false;
     bool taken = false;
+    bool paused = false;
 };
 
-InputReader::InputReader(EventLoop& loop, int fd, std::function<void(Bytes&&)> on_input)
+InputReader::InputReader(EventLoop& loop, int fd, std::function<bool(Bytes&&)> on_input)
     : state_(std::make_shared<State>(loop, fd, std::move(on_input))) {
     std::thread([state = state_] { State::run(state); }).detach();
 }
@@ -93,6 +95,12 @@ InputReader::~InputReader() {
     state_->closed = true;
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto size = ::write(state_->wake.get(), &one, sizeof one);
+    state_->changed.notify_all();
+}
+
+void InputReader::proceed() {
+    const std::lock_guard lock(state_->mutex);
+    state_->paused = false;
     state_->changed.notify_all();
 }
 

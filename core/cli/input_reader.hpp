@@ -16,13 +16,16 @@ namespace rankexec::cli {
 /// Member functions belong to the loop's thread. The descriptor stays the caller's and must stay open.
 class InputReader {
 public:
-    /// `on_input` gets at least one byte, or none at the end of the input, and then no more.
-    InputReader(EventLoop& loop, int fd, std::function<void(Bytes&&)> on_input);
+    /// `on_input` gets at least one byte, or none at the end of the input, and then no more. When it
+    /// returns false, nothing more is read until proceed().
+    InputReader(EventLoop& loop, int fd, std::function<bool(Bytes&&)> on_input);
     /// Calls back no more. Does not wait for the thread, which a terminal may hold.
     ~InputReader();
     InputReader(const InputReader&) = delete;
     InputReader& operator=(const InputReader&) = delete;
 
+    /// Reads on, after on_input has returned false.
+    void proceed();
     /// Tries again to read a terminal: this process may be in the foreground now.
     void resume();
 

@@ -59,8 +59,11 @@ int run_session(const LaunchCommand& command) {
     hooks.stop_process = stop_this_process;
     hooks.exit_now = [](int code) { ::_exit(code); };
     hooks.on_input_wanted = [&] {
-        const auto on_input = [&](Bytes&& bytes) { session->on_input(bytes); };
+        const auto on_input = [&](Bytes&& bytes) { return session->on_input(bytes); };
         input = std::make_unique<InputReader>(loop, STDIN_FILENO, on_input);
+    };
+    hooks.on_input_room = [&] {
+        if (input) input->proceed();
     };
     hooks.on_done = [&] { loop.stop(); };
     session = std::make_unique<LaunchSession>(loop, session_options(command), std::move(hooks));
@@ -78,7 +81,7 @@ int run_session(const LaunchCommand& command) {
 int launch(const LaunchCommand& command) {
     if (!fits_this_machine(command.group)) return kExitUsage;
     if (command.dry_run) {
-        const auto text = describe_launch(command.group, program_folder() / "rankexec-rank");
+        const auto text = describe_launch(command.group);
         if (!text) complain(text.error().describe());
         if (!text) return exit_code_of(text.error());
         std::fputs(text->c_str(), stdout);

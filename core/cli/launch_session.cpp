@@ -42,6 +42,7 @@ tl::expected<void, Failure> LaunchSession::start() {
     callbacks.on_started = [this](const wire::RankStarted& report) { on_started(report); };
     callbacks.on_output = [this](wire::RankOutput&& output) { on_output(std::move(output)); };
     callbacks.on_exited = [this](const wire::RankExited& report) { on_exited(report); };
+    callbacks.on_input_room = hooks_.on_input_room;
     callbacks.on_signalled = [this](const wire::RankSignalled& report) { on_signalled(report); };
     callbacks.on_lost = [this](const Failure& failure) { on_lost(failure); };
     callbacks.on_ended = [this](const wire::SupervisionEnded& report) { on_ended(report); };
@@ -248,8 +249,10 @@ void LaunchSession::stop_when_all_are() {
     hooks_.stop_process();
 }
 
-void LaunchSession::on_input(const Bytes& bytes) {
-    if (group_ && !done_) group_->write_input(bytes);
+bool LaunchSession::on_input(const Bytes& bytes) {
+    if (!group_ || done_) return true;
+    group_->write_input(bytes);
+    return group_->input_has_room();
 }
 
 void LaunchSession::say(const std::string& text) {

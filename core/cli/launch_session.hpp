@@ -43,6 +43,7 @@ public:
         std::function<void()> stop_process;      ///< stop this process until it is continued
         std::function<void(int code)> exit_now;  ///< the user will not wait any longer; may return in tests
         std::function<void()> on_input_wanted;   ///< the ranks that read our standard input run; may be empty
+        std::function<void()> on_input_room;     ///< after on_input() returned false: more is welcome; may be empty
         std::function<void()> on_done;           ///< all output is written; the result is there
     };
 
@@ -57,8 +58,9 @@ public:
     /// SIGINT, SIGTERM, SIGHUP: ends the group, each further one with less patience. SIGTSTP, SIGCONT:
     /// stops and continues the ranks and this process. Others are ignored.
     void on_signal(int signal);
-    /// Bytes of our standard input; none at its end. Not before on_input_wanted.
-    void on_input(const Bytes& bytes);
+    /// Bytes of our standard input; none at its end. Not before on_input_wanted. False: the ranks have
+    /// enough to read until on_input_room.
+    bool on_input(const Bytes& bytes);
 
     /// After on_done.
     [[nodiscard]] int exit_code() const noexcept { return exit_code_; }

@@ -221,7 +221,7 @@ int run(const RunCommand& command) {
     }
     if (!can_save(job)) return kExitUsage;
     if (!command.dry_run) return run_job(job);
-    const auto text = describe_launch(job.executor.group, program_folder() / "rankexec-rank");
+    const auto text = describe_launch(job.executor.group);
     if (!text) complain(text.error().describe());
     if (!text) return exit_code_of(text.error());
     std::fputs(text->c_str(), stdout);

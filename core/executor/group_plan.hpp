@@ -8,6 +8,7 @@
 
 #include "rankexec/core/executor/group_options.hpp"
 #include "rankexec/core/launch/rank_launcher.hpp"
+#include "rankexec/core/model/export.hpp"
 #include "rankexec/core/model/failure.hpp"
 #include "rankexec/ipc/transport/bootstrap.hpp"
 #include "rankexec/ipc/wire/messages.hpp"
@@ -16,7 +17,8 @@ namespace rankexec {
 
 /// What the launcher would start for these options. `bootstrap` is the shim's form; nullptr to plan
 /// without starting. Fails with launch_error.
-[[nodiscard]] tl::expected<LaunchPlan, Failure> plan_group(const GroupOptions& options, const Bootstrap* bootstrap);
+[[nodiscard]] RANKEXEC_EXPORT tl::expected<LaunchPlan, Failure> plan_group(const GroupOptions& options,
+                                                                           const Bootstrap* bootstrap);
 
 /// The guardian's orders for that plan. `channels`: ranks get a bootstrap of their own.
 [[nodiscard]] tl::expected<wire::Supervise, Failure> supervise_order(const GroupOptions& options,

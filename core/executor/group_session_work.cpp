@@ -55,10 +55,17 @@ void GroupSession::start_next_task() {
     message.task = open_->task.name;
     message.context = open_->task.context.serialisable();
     message.input = open_->task.input;
+    const bool all = open_->task.options.all_results;
+    const auto wanted = [&](int rank) { return all || rank == 0; };
+    std::optional<tl::expected<wire::EncodedBody, std::string>> body;
     for (int rank = 0; rank < options_.group.world_size; ++rank) {
-        message.want_data = rank == 0 || open_->task.options.all_results;
-        if (const auto sent = execution_->send(rank, message); !sent) {
-            // The same bytes go to every rank, so this is the first: nothing was sent.
+        if (!body || wanted(rank) != message.want_data) {
+            message.want_data = wanted(rank);
+            body = wire::encode_body(message);
+        }
+        const auto sent = *body ? execution_->send(rank, **body) : tl::unexpected(body->error());
+        if (!sent) {
+            // The bodies have the same size for every rank, so this is the first: nothing was sent.
             Failure failure;
             failure.code = ReturnCode::bad_request_data;
             failure.message = "task \"" + open_->task.name + "\" cannot be sent: " + sent.error();
@@ -243,9 +250,13 @@ void GroupSession::send_event(Event event) {
     message.type = event.type;
     message.context = event.context.serialisable();
     OpenEvent open;
+    std::optional<tl::expected<wire::EncodedBody, std::string>> body;
     for (int rank = 0; rank < options_.group.world_size; ++rank) {
-        message.want_changes = rank == 0;
-        const auto sent = handler_->send(rank, message);
+        if (!body || message.want_changes != (rank == 0)) {
+            message.want_changes = rank == 0;
+            body = wire::encode_body(message);
+        }
+        const auto sent = *body ? handler_->send(rank, **body) : tl::unexpected(body->error());
         if (!sent) {
             event.on_done({}, "event " + event.type + " cannot be sent: " + sent.error());
             return;

@@ -17,6 +17,7 @@
 #include "rankexec/core/system/log.hpp"
 #include "rankexec/core/system/rank_variables.hpp"
 #include "rankexec/ipc/channel/parent_channel.hpp"
+#include "rankexec/ipc/transport/run_directory.hpp"
 #include "rankexec/ipc/transport/transport_server.hpp"
 
 namespace rankexec {
@@ -36,6 +37,9 @@ constexpr milliseconds kLauncherGrace{2000};
 /// For shims on other hosts to confirm the end after everything here is gone.
 constexpr milliseconds kRemoteConfirm{2000};
 
+/// Of standard input that one rank has not read yet.
+constexpr std::uint64_t kInputQueue = std::uint64_t{1} << 20U;
+
 constexpr int kNotFound = 127;
 constexpr int kNotExecutable = 126;
 
@@ -49,7 +53,12 @@ struct RankRecord {
     int local_world_size = -1;
     std::int64_t pid = 0;
     std::string host;
+    std::uint64_t input_queued = 0;  ///< bytes of standard input that its supervisor has not passed on
 };
+
+void wipe(Bytes& secret) {
+    if (!secret.empty()) ::explicit_bzero(secret.data(), secret.size());
+}
 
 /// The rank that a supervisor's report is about; -1 for other messages.
 int reported_rank(const wire::Message& message) {
@@ -79,33 +88,25 @@ public:
         if (!plan) return tl::unexpected(plan.error());
         direct_ = plan->direct;
         channels_ = channels;
-        if (channels || !direct_) {
-            TransportServer::Options transport;
-            transport.world_size = options_.world_size;
-            transport.incarnation = incarnation;
-            transport.tcp = plan->may_be_remote;
-            transport.advertise_address = options_.advertise_address;
-            auto started = TransportServer::start(loop_, transport);
-            if (!started) return tl::unexpected(started.error());
-            transport_ = std::move(*started);
-            plan = plan_group(options_, &transport_->bootstrap());
-            if (!plan) return tl::unexpected(plan.error());
-        }
         remote_ = plan->may_be_remote;
         orphan_grace_ms_ =
             static_cast<std::uint32_t>(options_.orphan_grace ? options_.orphan_grace->count() : plan->orphan_grace_ms);
-        run_id_ = transport_ ? transport_->bootstrap().run_id : random_run_id();
-        if (!direct_) open_supervision();
-        auto order =
-            supervise_order(options_, *plan, run_id_, transport_ ? &transport_->bootstrap() : nullptr, channels);
-        if (!order) return tl::unexpected(order.error());
-        GuardianClient::Callbacks guardian;
-        guardian.on_message = [this](wire::Message&& message) { on_guardian(std::move(message)); };
-        guardian.on_gone = [this](bool expected) { on_guardian_gone(expected); };
-        auto started = GuardianClient::start(loop_, *order, std::move(guardian));
-        if (!started) return tl::unexpected(started.error());
-        guardian_ = std::move(*started);
-        return {};
+        run_id_ = random_run_id();
+        const bool connected = channels || !direct_;
+        std::string run_directory;
+        if (connected) {
+            auto chosen = choose_run_directory();
+            if (!chosen) return tl::unexpected(chosen.error());
+            run_directory = std::move(*chosen);
+        }
+        // Before the directory is made: a host that is killed at any moment leaves none.
+        if (auto started = start_guardian(run_directory); !started) return started;
+        if (connected) {
+            if (auto opened = open_transport(run_directory, incarnation); !opened) return opened;
+            plan = plan_group(options_, &transport_->bootstrap());
+            if (!plan) return tl::unexpected(plan.error());
+        }
+        return supervise(*plan);
     }
 
     void request_end(milliseconds grace) override {
@@ -119,10 +120,7 @@ public:
             send_to_guardian(order);
             return;
         }
-        for (int rank = 0; rank < options_.world_size; ++rank) {
-            // To a confirmed one it would mean that all are done.
-            if (!record(rank).confirmed) send_to_shim(rank, order);
-        }
+        send_to_all(order);
         // The shims end their ranks with the full grace, and report; what a launcher does on its own
         // signals is cruder (srun kills at once, mpirun after a second), so it comes second.
         loop_.cancel(timer_);
@@ -138,6 +136,16 @@ public:
         for (int rank = 0; rank < last && options_.stdin_mode != wire::StdinMode::none; ++rank) {
             send_to_rank(rank, wire::RankInput{rank, bytes});
         }
+        const int readers = options_.stdin_mode == wire::StdinMode::all         ? options_.world_size
+                            : options_.stdin_mode == wire::StdinMode::rank_zero ? 1
+                                                                                : 0;
+        for (int rank = 0; rank < readers; ++rank) {
+            if (!record(rank).exited) record(rank).input_queued += bytes.size();
+        }
+    }
+
+    [[nodiscard]] bool input_has_room() const override {
+        return std::ranges::all_of(ranks_, [](const RankRecord& record) { return record.input_queued < kInputQueue; });
     }
 
     void acknowledge_output(int rank, std::size_t bytes) override {
@@ -153,6 +161,47 @@ public:
     [[nodiscard]] TransportServer* transport() override { return transport_.get(); }
 
 private:
+    tl::expected<void, Failure> start_guardian(const std::string& run_directory) {
+        GuardianClient::Callbacks guardian;
+        guardian.on_message = [this](wire::Message&& message) { on_guardian(std::move(message)); };
+        guardian.on_gone = [this](bool expected) { on_guardian_gone(expected); };
+        auto started = GuardianClient::start(loop_, run_id_, run_directory, std::move(guardian));
+        if (!started) return tl::unexpected(started.error());
+        guardian_ = std::move(*started);
+        return {};
+    }
+
+    tl::expected<void, Failure> open_transport(const std::string& run_directory, std::uint32_t incarnation) {
+        TransportServer::Options transport;
+        transport.run_id = run_id_;
+        transport.run_directory = run_directory;
+        transport.world_size = options_.world_size;
+        transport.incarnation = incarnation;
+        transport.tcp = remote_;
+        transport.advertise_address = options_.advertise_address;
+        auto started = TransportServer::start(loop_, transport);
+        if (!started) return tl::unexpected(started.error());
+        transport_ = std::move(*started);
+        if (!direct_) open_supervision();
+        return {};
+    }
+
+    tl::expected<void, Failure> supervise(const LaunchPlan& plan) {
+        auto order =
+            supervise_order(options_, plan, run_id_, transport_ ? &transport_->bootstrap() : nullptr, channels_);
+        if (!order) return tl::unexpected(order.error());
+        wire::Message message(std::move(*order));
+        const bool sent = guardian_->send(message);
+        for (auto& rank : std::get<wire::Supervise>(message).ranks) wipe(rank.bootstrap);
+        if (sent) return {};
+        Failure failure;
+        failure.code = ReturnCode::launch_error;
+        failure.message =
+            "cannot start the group: its description is over the protocol's limits; make the environment or the "
+            "arguments smaller";
+        return tl::unexpected(std::move(failure));
+    }
+
     void open_supervision() {
         ParentChannel::Callbacks callbacks;
         callbacks.on_message = [this](int rank, wire::Message&& message) { on_shim(rank, std::move(message)); };
@@ -216,7 +265,7 @@ private:
             shim_hello(rank, *hello);
         } else if (std::holds_alternative<wire::SupervisionEnded>(message)) {
             record(rank).confirmed = true;
-            release_shims();
+            dismiss_shims();
             end_launcher_if_idle();
             finish_if_confirmed();
         } else if (reported_rank(message) != rank) {
@@ -227,8 +276,8 @@ private:
     }
 
     /// A shim whose rank failed stays until all are done, because its launcher would end the others.
-    void release_shims() {
-        if (std::ranges::all_of(ranks_, &RankRecord::confirmed)) send_to_all(wire::EndGroup{0});
+    void dismiss_shims() {
+        if (std::ranges::all_of(ranks_, &RankRecord::confirmed)) send_to_all(wire::Dismiss{});
     }
 
     void shim_hello(int rank, const wire::ShimHello& hello) {
@@ -316,11 +365,21 @@ private:
             rank_exited(std::move(*exited));
         } else if (const auto* signalled = std::get_if<wire::RankSignalled>(&message)) {
             if (callbacks_.on_signalled) callbacks_.on_signalled(*signalled);
+        } else if (const auto* taken = std::get_if<wire::RankInputTaken>(&message)) {
+            input_taken(taken->rank, taken->bytes);
         }
+    }
+
+    void input_taken(int rank, std::uint64_t bytes) {
+        const bool had_room = input_has_room();
+        auto& queued = record(rank).input_queued;
+        queued -= std::min(queued, bytes);
+        if (!had_room && input_has_room() && callbacks_.on_input_room) callbacks_.on_input_room();
     }
 
     /// Said again on a new connection. What was sent meanwhile went to the old one.
     void rank_is_back(int rank) {
+        input_taken(rank, record(rank).input_queued);
         if (ending_) send_to_rank(rank, wire::EndGroup{static_cast<std::uint32_t>(grace_.count())});
     }
 
@@ -328,6 +387,7 @@ private:
         auto& entry = record(report.rank);
         if (entry.exited) return;
         entry.exited = true;
+        input_taken(report.rank, entry.input_queued);
         if (callbacks_.on_exited) callbacks_.on_exited(report);
         if (launcher_report_ && !ending_ && all_exited()) end_leftovers();
         finish_if_confirmed();

@@ -42,6 +42,8 @@ public:
         /// A signal of signal_ranks() was sent to this rank. Once per rank and call, as long as its
         /// supervisor can be reached.
         std::function<void(const wire::RankSignalled&)> on_signalled = {};
+        /// The ranks have taken enough of what write_input() queued: input_has_room() again.
+        std::function<void()> on_input_room = {};
         /// The launcher failed, or the guardian died: the group is lost and being ended.
         std::function<void(const Failure&)> on_lost;
         /// Everything is gone, but for `surviving_pids`. Once, last.
@@ -62,8 +64,11 @@ public:
     virtual void request_end(std::chrono::milliseconds grace) = 0;
     /// Sends a signal to the process groups of all ranks.
     virtual void signal_ranks(int signal) = 0;
-    /// Bytes for the standard input of the ranks that have one; empty: end of file.
+    /// Bytes for the standard input of the ranks that have one; empty: end of file. Never blocks; what a
+    /// rank has not read yet is queued, so write only while input_has_room().
     virtual void write_input(const Bytes& bytes) = 0;
+    /// Less than 1 MiB is queued for each rank.
+    [[nodiscard]] virtual bool input_has_room() const = 0;
     /// Allows as many further bytes of that rank's output.
     virtual void acknowledge_output(int rank, std::size_t bytes) = 0;
     /// Identifies the group on the wire and in its processes' environment: 32 hexadecimal digits.

@@ -23,33 +23,47 @@ tl::expected<UniqueFd, StartError> InputFeeder::open() {
 }
 
 bool InputFeeder::write(Bytes bytes) {
-    if (!pipe_.valid() || ending_) return true;
-    const bool fits = queued_ + bytes.size() <= kQueueBytes;
-    if (bytes.empty() || !fits) {
+    const auto size = bytes.size();
+    if (!pipe_.valid() || ending_) {
+        if (size > 0) on_taken_(size);
+        return true;
+    }
+    const bool fits = queued_ + size <= kQueueBytes;
+    if (size == 0 || !fits) {
         ending_ = true;
     } else {
-        queued_ += bytes.size();
+        queued_ += size;
         queue_.push_back(std::move(bytes));
     }
     write_some();
+    if (!fits) on_taken_(size);
     return fits;
 }
 
 void InputFeeder::write_some() {
+    std::size_t taken = 0;
     while (!queue_.empty()) {
         const auto& front = queue_.front();
         const auto size = ::write(pipe_.get(), front.data() + written_, front.size() - written_);
         if (size < 0 && errno == EINTR) continue;
         if (size < 0 && errno == EAGAIN) break;
-        if (size < 0) return close();  // The program closed its input, or is gone.
+        if (size < 0) {  // The program closed its input, or is gone.
+            if (taken > 0) on_taken_(taken);
+            return close();
+        }
+        taken += static_cast<std::size_t>(size);
         written_ += static_cast<std::size_t>(size);
         queued_ -= static_cast<std::size_t>(size);
         if (written_ < front.size()) continue;
         queue_.pop_front();
         written_ = 0;
     }
-    if (queue_.empty() && ending_) return close();
-    const bool wanted = !queue_.empty();
+    watch_if(!queue_.empty());
+    if (queue_.empty() && ending_) close_pipe();
+    if (taken > 0) on_taken_(taken);
+}
+
+void InputFeeder::watch_if(bool wanted) {
     if (wanted == watched_) return;
     watched_ = wanted;
     if (wanted) {
@@ -60,8 +74,13 @@ void InputFeeder::write_some() {
 }
 
 void InputFeeder::close() {
-    if (watched_) loop_.unwatch(pipe_.get());
-    watched_ = false;
+    const auto left = queued_;
+    close_pipe();
+    if (left > 0) on_taken_(left);
+}
+
+void InputFeeder::close_pipe() {
+    if (pipe_.valid()) watch_if(false);
     pipe_.reset();
     queue_.clear();
     queued_ = written_ = 0;

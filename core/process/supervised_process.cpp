@@ -52,7 +52,9 @@ SupervisedProcess::SupervisedProcess(EventLoop& loop, Options options, Callbacks
       options_(std::move(options)),
       callbacks_(std::move(callbacks)),
       capture_(loop, capture_options(options_), {callbacks_.report, callbacks_.on_output_end}),
-      input_(loop) {}
+      input_(loop, [this](std::size_t bytes) {
+          callbacks_.report(wire::RankInputTaken{options_.rank, bytes});
+      }) {}
 
 tl::expected<void, StartError> SupervisedProcess::start(ChildRequest request, const Bytes& bootstrap) {
     UniqueFd input;
@@ -113,7 +115,7 @@ void SupervisedProcess::signal_group(int signal) const {
 }
 
 void SupervisedProcess::write_input(Bytes bytes) {
-    if (!running_ || !options_.has_input || input_.write(std::move(bytes))) return;
+    if (input_.write(std::move(bytes))) return;
     const std::string note = "rankexec: rank " + std::to_string(options_.rank) +
                              " does not read its standard input; the rest of it is lost\n";
     [[maybe_unused]] const auto size = ::write(STDERR_FILENO, note.data(), note.size());

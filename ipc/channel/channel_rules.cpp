@@ -24,12 +24,11 @@ bool allowed_on(ChannelKind kind, Direction direction, const wire::Message& mess
             return to_parent ? is_one_of<wire::Attach, wire::FireEvent>(message)
                              : is_one_of<wire::EventHandled>(message);
         case ChannelKind::supervision:
-            return to_parent
-                       ? is_one_of<wire::ShimHello, wire::RankStarted, wire::RankNotStarted, wire::RankOutput,
-                                   wire::RankExited, wire::RankOutputEnd, wire::SupervisionEnded, wire::RankSignalled>(
-                             message)
-                       : is_one_of<wire::ShimSetup, wire::RankOutputCredit, wire::RankInput, wire::SignalRanks,
-                                   wire::EndGroup>(message);
+            return to_parent ? is_one_of<wire::ShimHello, wire::RankStarted, wire::RankNotStarted, wire::RankOutput,
+                                         wire::RankExited, wire::RankOutputEnd, wire::SupervisionEnded,
+                                         wire::RankSignalled, wire::RankInputTaken>(message)
+                             : is_one_of<wire::ShimSetup, wire::RankOutputCredit, wire::RankInput, wire::SignalRanks,
+                                         wire::EndGroup, wire::Dismiss>(message);
     }
     return false;
 }

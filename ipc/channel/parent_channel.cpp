@@ -19,17 +19,32 @@ ParentChannel::ParentChannel(TransportServer& transport, ChannelKind kind, int w
     });
 }
 
-tl::expected<void, std::string> ParentChannel::send(int rank, const wire::Message& message) {
-    auto& peer = peers_.at(static_cast<std::size_t>(rank));
+wire::Envelope ParentChannel::next_envelope(int rank) const {
     wire::Envelope envelope;
     envelope.run_id = transport_.bootstrap().run_id;
     envelope.incarnation = transport_.bootstrap().incarnation;
     envelope.rank = rank;
-    envelope.sequence = peer.sent + 1;
-    auto frames = wire::encode(std::move(envelope), message);
+    envelope.sequence = peers_.at(static_cast<std::size_t>(rank)).sent + 1;
+    return envelope;
+}
+
+tl::expected<void, std::string> ParentChannel::send(int rank, const wire::Message& message) {
+    const auto frames = wire::encode(next_envelope(rank), message);
     if (!frames) return tl::unexpected(frames.error());
-    if (!peer.connection.route.empty() && transport_.send(kind_, peer.connection.route, *frames)) ++peer.sent;
+    deliver(rank, *frames);
     return {};
+}
+
+tl::expected<void, std::string> ParentChannel::send(int rank, const wire::EncodedBody& body) {
+    const auto frames = wire::with_envelope(next_envelope(rank), body);
+    if (!frames) return tl::unexpected(frames.error());
+    deliver(rank, *frames);
+    return {};
+}
+
+void ParentChannel::deliver(int rank, const std::vector<wire::Frame>& frames) {
+    auto& peer = peers_.at(static_cast<std::size_t>(rank));
+    if (!peer.connection.route.empty() && transport_.send(kind_, peer.connection.route, frames)) ++peer.sent;
 }
 
 bool ParentChannel::connected(int rank) const {

@@ -8,6 +8,7 @@
 
 #include "rankexec/core/model/export.hpp"
 #include "rankexec/ipc/transport/transport_server.hpp"
+#include "rankexec/ipc/wire/codec.hpp"
 #include "rankexec/ipc/wire/messages.hpp"
 
 namespace rankexec {
@@ -34,6 +35,8 @@ public:
     /// Fails with the limit that the message exceeds. A rank that is not connected loses it: whoever
     /// waits for its answer learns of its end from its supervisor.
     tl::expected<void, std::string> send(int rank, const wire::Message& message);
+    /// The same for a message that goes to several ranks, encoded once.
+    tl::expected<void, std::string> send(int rank, const wire::EncodedBody& body);
 
     [[nodiscard]] bool connected(int rank) const;
     [[nodiscard]] const PeerConnection& connection(int rank) const;
@@ -45,6 +48,8 @@ private:
         std::uint64_t received = 0;  ///< number of the last message
         std::uint64_t sent = 0;
     };
+    [[nodiscard]] wire::Envelope next_envelope(int rank) const;
+    void deliver(int rank, const std::vector<wire::Frame>& frames);
     void receive(const PeerConnection& from, std::vector<wire::Frame>&& frames);
 
     TransportServer& transport_;

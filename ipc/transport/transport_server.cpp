@@ -1,28 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/ipc/transport/transport_server.hpp"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-#include <filesystem>
 #include <utility>
 
 #include "rankexec/core/system/descriptors.hpp"
 #include "rankexec/core/system/log.hpp"
 #include "rankexec/ipc/transport/authenticator.hpp"
+#include "rankexec/ipc/transport/run_directory.hpp"
 #include "rankexec/ipc/transport/zmq_socket.hpp"
 
 namespace rankexec {
 namespace {
 
 constexpr std::array kKinds{ChannelKind::execution, ChannelKind::handler, ChannelKind::relay, ChannelKind::supervision};
-
-/// sockaddr_un holds 107 characters; what follows the directory needs the rest.
-constexpr std::size_t kLongestDirectory = 80;
 
 /// ZeroMQ aborts the process when it cannot create a descriptor: per context some eight, per socket
 /// and listener one or two, per connection one.
@@ -35,42 +28,19 @@ Failure launch_failure(std::string message) {
     return failure;
 }
 
-/// A fresh directory that only this user may enter, made under a name nobody can guess in advance.
-tl::expected<std::string, Failure> make_run_directory() {
-    std::vector<std::string> parents;
-    if (const char* runtime = std::getenv("XDG_RUNTIME_DIR"); runtime != nullptr && *runtime == '/') {
-        parents.emplace_back(runtime);
-    }
-    if (const char* temporary = std::getenv("TMPDIR"); temporary != nullptr && *temporary == '/') {
-        parents.emplace_back(temporary);
-    }
-    parents.emplace_back("/tmp");
-    std::string tried;
-    for (const auto& parent : parents) {
-        std::string path = parent + "/rx-XXXXXX";
-        if (path.size() > kLongestDirectory) {
-            tried += " " + parent + " (too long a path for a socket)";
-            continue;
-        }
-        if (::mkdtemp(path.data()) != nullptr) return path;
-        tried += " " + parent + " (" + std::strerror(errno) + ")";
-    }
-    return tl::unexpected(launch_failure("no run directory could be made; tried" + tried +
-                                         "; set TMPDIR to a writable directory with a short path"));
-}
-
 class ZmqTransportServer final : public TransportServer {
 public:
-    ZmqTransportServer(EventLoop& loop, const Options& options, std::string directory)
+    ZmqTransportServer(EventLoop& loop, const Options& options, RunDirectory directory)
         : options_(options),
-          bootstrap_{random_run_id(),
+          directory_(std::move(directory)),
+          bootstrap_{options.run_id.empty() ? random_run_id() : options.run_id,
                      options.incarnation,
                      options.world_size,
                      -1,
                      Secret::random(),
                      {},
                      host_identity(),
-                     std::move(directory),
+                     directory_.path(),
                      {},
                      {}},
           authenticator_(loop, context_, bootstrap_.secret, options.world_size, options.tcp) {
@@ -87,8 +57,6 @@ public:
     ~ZmqTransportServer() override {
         for (auto& watch : watches_) watch.reset();
         for (auto& socket : sockets_) socket.close();
-        std::error_code ignored;
-        std::filesystem::remove_all(bootstrap_.run_directory, ignored);
     }
 
     void on_message(ChannelKind kind, OnMessage callback) override {
@@ -159,6 +127,7 @@ private:
     }
 
     Options options_;
+    RunDirectory directory_;  ///< goes last, after the sockets in it
     Bootstrap bootstrap_;
     zmq::context_t context_;
     Authenticator authenticator_;
@@ -176,14 +145,17 @@ tl::expected<std::unique_ptr<TransportServer>, Failure> TransportServer::start(E
         return tl::unexpected(launch_failure("only " + std::to_string(free) + " file descriptors are left, " +
                                              std::to_string(needed) + " are needed; raise the limit (ulimit -n)"));
     }
-    auto directory = make_run_directory();
+    auto path = options.run_directory;
+    if (path.empty()) {
+        auto chosen = choose_run_directory();
+        if (!chosen) return tl::unexpected(chosen.error());
+        path = std::move(*chosen);
+    }
+    auto directory = RunDirectory::make(path);
     if (!directory) return tl::unexpected(directory.error());
-    const std::string path = *directory;
     try {
-        return std::make_unique<ZmqTransportServer>(loop, options, path);
+        return std::make_unique<ZmqTransportServer>(loop, options, std::move(*directory));
     } catch (const std::exception& error) {
-        std::error_code ignored;
-        std::filesystem::remove_all(path, ignored);
         return tl::unexpected(
             launch_failure("channels could not be opened" +
                            (options.advertise_address.empty() ? std::string() : " on " + options.advertise_address) +

@@ -32,6 +32,8 @@ struct PeerConnection {
 class RANKEXEC_EXPORT TransportServer {
 public:
     struct Options {
+        std::string run_id;         ///< empty: a random one
+        std::string run_directory;  ///< absolute, must not exist yet; empty: as choose_run_directory() says
         int world_size = 1;
         std::uint32_t incarnation = 1;
         bool tcp = false;               ///< listen on tcp too

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/ipc/wire/codec.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <new>
@@ -38,12 +39,14 @@ constexpr std::array<ReadBody, kMessageTypes> readers(std::index_sequence<Index.
 }
 constexpr auto kReaders = readers(Bodies{});
 
-/// The limit on the whole message that `frames` exceed; nothing when they are within.
-std::optional<std::string> over_limit(std::span<const Frame> frames, const Limits& limits) {
-    if (frames.size() > limits.frames) {
-        return std::to_string(frames.size()) + " frames, over the limit of " + std::to_string(limits.frames);
+/// The limit on the whole message that `frames` exceed; nothing when they are within. Without its envelope,
+/// room for one is left.
+std::optional<std::string> over_limit(std::span<const Frame> frames, const Limits& limits, bool has_envelope = true) {
+    const auto count = frames.size() + (has_envelope ? 0 : 1);
+    if (count > limits.frames) {
+        return std::to_string(count) + " frames, over the limit of " + std::to_string(limits.frames);
     }
-    std::size_t total = 0;
+    std::size_t total = has_envelope ? 0 : std::min(kEnvelopeBytes, limits.message_bytes);
     for (const auto& frame : frames) {
         if (frame.bytes.size() > limits.message_bytes - total) {
             return "larger than the limit of " + std::to_string(limits.message_bytes) + " bytes";
@@ -88,6 +91,38 @@ tl::expected<Decoded, DecodeError> decode_body(Envelope envelope, std::span<cons
 }
 
 }  // namespace
+
+tl::expected<EncodedBody, std::string> encode_body(const Message& message, const Limits& limits) {
+    const auto refused = [&](const std::string& what) {
+        return tl::unexpected(std::string(name_of(message)) + ": " + what);
+    };
+    const auto buffer = std::make_shared<std::vector<std::byte>>();
+    buffer->reserve(512);
+    BodyWriter writer(*buffer, limits);
+    if (!std::visit([&](const auto& body) { return writer.write(body); }, message)) return refused(writer.error());
+
+    EncodedBody result;
+    result.type = static_cast<std::uint16_t>(message.index() + 1);
+    result.frames.reserve(1 + writer.tensor_frames().size());
+    result.frames.push_back({*buffer, buffer});
+    for (auto& frame : writer.tensor_frames()) result.frames.push_back(std::move(frame));
+    if (const auto excess = over_limit(result.frames, limits, false)) return refused(*excess);
+    return result;
+}
+
+tl::expected<std::vector<Frame>, std::string> with_envelope(Envelope envelope, const EncodedBody& body) {
+    envelope.version = kVersion;
+    envelope.type = body.type;
+    const auto buffer = std::make_shared<std::vector<std::byte>>();
+    buffer->reserve(kEnvelopeBytes);
+    BodyWriter writer(*buffer, kEnvelopeLimits);
+    if (!writer.write(envelope)) return tl::unexpected("envelope: " + writer.error());
+    std::vector<Frame> frames;
+    frames.reserve(1 + body.frames.size());
+    frames.push_back({*buffer, buffer});
+    frames.insert(frames.end(), body.frames.begin(), body.frames.end());
+    return frames;
+}
 
 tl::expected<std::vector<Frame>, std::string> encode(Envelope envelope, const Message& message, const Limits& limits) {
     envelope.version = kVersion;

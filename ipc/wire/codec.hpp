@@ -44,6 +44,17 @@ struct DecodeError {
                                                                                    const Message& message,
                                                                                    const Limits& limits = {});
 
+/// The same in two steps, for a message that goes to several receivers: its body and tensors are encoded
+/// once, and each copy shares them.
+struct EncodedBody {
+    std::uint16_t type = 0;
+    std::vector<Frame> frames;  ///< as encode() gives them, but for the first
+};
+[[nodiscard]] RANKEXEC_EXPORT tl::expected<EncodedBody, std::string> encode_body(const Message& message,
+                                                                                 const Limits& limits = {});
+[[nodiscard]] RANKEXEC_EXPORT tl::expected<std::vector<Frame>, std::string> with_envelope(Envelope envelope,
+                                                                                          const EncodedBody& body);
+
 struct Decoded {
     Envelope envelope;
     Message message;

@@ -351,6 +351,21 @@ struct Fields<RankSignalled> {
     }
 };
 
+template <>
+struct Fields<RankInputTaken> {
+    static constexpr std::string_view kName = "RankInputTaken";
+    static auto of(auto& it) {
+        auto& [rank, bytes] = it;
+        return std::tie(rank, bytes);
+    }
+};
+
+template <>
+struct Fields<Dismiss> {
+    static constexpr std::string_view kName = "Dismiss";
+    static auto of(auto&) { return std::tie(); }
+};
+
 /// A struct that travels as an array of its fields.
 template <typename T>
 concept WireStruct = requires(T& it) {

@@ -295,10 +295,25 @@ struct RankSignalled {
     friend bool operator==(const RankSignalled&, const RankSignalled&) = default;
 };
 
-using Message = std::variant<Hello, Initialise, Initialised, Execute, Result, Close, Attach, ParentEvent, EventDone,
-                             AbortTask, FireEvent, EventHandled, ShimHello, RankStarted, RankNotStarted, RankOutput,
-                             RankExited, RankOutputEnd, LauncherExited, SupervisionEnded, RankOutputCredit, RankInput,
-                             SignalRanks, EndGroup, Supervise, LauncherStep, ShimSetup, RankSignalled>;
+/// Supervisor to parent: so many bytes of RankInput are no longer queued for this rank: its program's pipe
+/// has taken them, or nobody will read them any more.
+struct RankInputTaken {
+    std::int32_t rank = 0;
+    std::uint64_t bytes = 0;
+    friend bool operator==(const RankInputTaken&, const RankInputTaken&) = default;
+};
+
+/// Parent to shim: the ends of all ranks are confirmed, so it may leave. Until then a shim whose rank
+/// failed stays, because its launcher would end the other ranks.
+struct Dismiss {
+    friend bool operator==(const Dismiss&, const Dismiss&) = default;
+};
+
+using Message =
+    std::variant<Hello, Initialise, Initialised, Execute, Result, Close, Attach, ParentEvent, EventDone, AbortTask,
+                 FireEvent, EventHandled, ShimHello, RankStarted, RankNotStarted, RankOutput, RankExited, RankOutputEnd,
+                 LauncherExited, SupervisionEnded, RankOutputCredit, RankInput, SignalRanks, EndGroup, Supervise,
+                 LauncherStep, ShimSetup, RankSignalled, RankInputTaken, Dismiss>;
 
 /// A message's type number on the wire is its position in Message, from 1: append only.
 

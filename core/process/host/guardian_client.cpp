@@ -177,11 +177,11 @@ public:
         reap(0);
     }
 
-    void send(const wire::Message& message) override {
-        if (gone_) return;
-        if (!control_->send(message)) log::error("a message to the guardian is over the protocol's limits");
+    bool send(const wire::Message& message) override {
+        if (gone_ || control_->send(message)) return true;
+        log::error("a message to the guardian is over the protocol's limits");
+        return false;
     }
-    [[nodiscard]] bool offer(const wire::Message& message) { return control_->send(message); }
     [[nodiscard]] pid_t pid() const override { return pid_; }
 
 private:
@@ -242,10 +242,11 @@ private:
     std::unique_ptr<ControlSocket> control_;
 };
 
-/// The client, for which nothing is to be supervised yet.
-tl::expected<std::unique_ptr<SpawnedGuardian>, Failure> start_client(EventLoop& loop, const std::string& run_id,
-                                                                     const std::string& run_directory,
-                                                                     GuardianClient::Callbacks callbacks) {
+}  // namespace
+
+tl::expected<std::unique_ptr<GuardianClient>, Failure> GuardianClient::start(EventLoop& loop, const std::string& run_id,
+                                                                             const std::string& run_directory,
+                                                                             Callbacks callbacks) {
     auto process = spawn_guardian(run_directory);
     if (!process) return tl::make_unexpected(std::move(process.error()));
     try {
@@ -253,30 +254,6 @@ tl::expected<std::unique_ptr<SpawnedGuardian>, Failure> start_client(EventLoop& 
     } catch (const std::system_error& error) {
         return tl::make_unexpected(launch_failure(error.what(), error.code().value()));
     }
-}
-
-}  // namespace
-
-tl::expected<std::unique_ptr<GuardianClient>, Failure> GuardianClient::start(EventLoop& loop, const std::string& run_id,
-                                                                             const std::string& run_directory,
-                                                                             Callbacks callbacks) {
-    return start_client(loop, run_id, run_directory, std::move(callbacks));
-}
-
-tl::expected<std::unique_ptr<GuardianClient>, Failure> GuardianClient::start(EventLoop& loop,
-                                                                             const wire::Supervise& supervise,
-                                                                             Callbacks callbacks) {
-    auto guardian = start_client(loop, supervise.run_id, supervise.run_directory, std::move(callbacks));
-    if (!guardian) return tl::make_unexpected(std::move(guardian.error()));
-    if (!(*guardian)->offer(supervise)) {
-        Failure failure;
-        failure.code = ReturnCode::launch_error;
-        failure.message =
-            "cannot start the group: its description is over the protocol's limits; make the environment or the "
-            "arguments smaller";
-        return tl::make_unexpected(std::move(failure));
-    }
-    return guardian;
 }
 
 }  // namespace rankexec

@@ -34,14 +34,10 @@ public:
         std::function<void(bool expected)> on_gone;
     };
 
-    /// Starts rankexec-guardian and sends it `supervise`. Fails with launch_error (program missing,
-    /// descriptors or processes exhausted), and then leaves nothing behind.
-    static tl::expected<std::unique_ptr<GuardianClient>, Failure> start(EventLoop& loop,
-                                                                        const wire::Supervise& supervise,
-                                                                        Callbacks callbacks);
-    /// The same in two steps: send(Supervise) follows. From the return of this on, the guardian removes
+    /// Starts rankexec-guardian; send(Supervise) follows. From the return of this on, the guardian removes
     /// `run_directory` (absolute, mode 0700, empty: none) when the group has ended or the host has died.
-    /// A folder that is made only afterwards can therefore never stay behind.
+    /// A folder that is made only afterwards can therefore never stay behind. Fails with launch_error
+    /// (program missing, descriptors or processes exhausted), and then leaves nothing behind.
     static tl::expected<std::unique_ptr<GuardianClient>, Failure> start(EventLoop& loop, const std::string& run_id,
                                                                         const std::string& run_directory,
                                                                         Callbacks callbacks);
@@ -49,9 +45,10 @@ public:
     /// the guardian (and by that its ranks), and reaps it. on_gone is not called.
     virtual ~GuardianClient() = default;
 
-    /// Sends Supervise (once, first, unless start() did), RankOutputCredit, RankInput, SignalRanks, EndGroup or
+    /// Sends Supervise (once, first), RankOutputCredit, RankInput, SignalRanks, EndGroup or
     /// LauncherStep. Never blocks: what the socket does not take is queued. After the guardian is gone: nothing.
-    virtual void send(const wire::Message& message) = 0;
+    /// False when the message is over the protocol's limits: then nothing was sent.
+    virtual bool send(const wire::Message& message) = 0;
 
     [[nodiscard]] virtual pid_t pid() const = 0;
 };

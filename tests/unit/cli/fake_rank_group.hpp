@@ -21,6 +21,7 @@ public:
         std::vector<int> signals;
         std::string input;
         bool input_ended = false;
+        bool input_has_room = true;
         std::vector<std::pair<int, std::size_t>> acknowledged;
         std::function<void()> on_call = [] {};  ///< after each call of the group
 
@@ -52,6 +53,7 @@ public:
         if (bytes.empty()) record_.input_ended = true;
         record_.on_call();
     }
+    [[nodiscard]] bool input_has_room() const override { return record_.input_has_room; }
     void acknowledge_output(int rank, std::size_t bytes) override {
         record_.acknowledged.emplace_back(rank, bytes);
         record_.on_call();

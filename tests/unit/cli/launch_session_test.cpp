@@ -272,8 +272,9 @@ TEST_F(LaunchSessionTest, OurWordsStartALineOfTheirOwn) {
 
 TEST_F(LaunchSessionTest, InputGoesToTheGroup) {
     start();
-    session->on_input({std::byte{'h'}, std::byte{'i'}});
-    session->on_input({});
+    EXPECT_TRUE(session->on_input({std::byte{'h'}, std::byte{'i'}}));
+    group.input_has_room = false;
+    EXPECT_FALSE(session->on_input({}));
     EXPECT_EQ(group.input, "hi");
     EXPECT_TRUE(group.input_ended);
     EXPECT_EQ((session->on_signal(SIGTERM), finish()), 143);

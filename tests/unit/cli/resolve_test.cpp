@@ -97,7 +97,7 @@ TEST(DryRun, ShowsCommandAndRanks) {
     group.gpus_per_rank = 1;
     group.environment = {"NAME=a value"};
     group.master_port = 4711;
-    const auto text = describe_launch(group, "/bin/shim");
+    const auto text = describe_launch(group);
     ASSERT_TRUE(text.has_value());
     EXPECT_THAT(*text,
                 AllOf(HasSubstr("prog 'an argument'\n"), HasSubstr("RANK=1"), HasSubstr("LOCAL_RANK=1"),
@@ -108,9 +108,9 @@ TEST(DryRun, FailsAsTheStartWould) {
     GroupOptions group;
     group.program = {"prog"};
     group.hosts = {"elsewhere"};
-    EXPECT_FALSE(describe_launch(group, "/bin/shim").has_value());
+    EXPECT_FALSE(describe_launch(group).has_value());
     group.launcher = "no-such-launcher";
-    EXPECT_THROW((void)describe_launch(group, "/bin/shim"), ConfigurationError);
+    EXPECT_THROW((void)describe_launch(group), ConfigurationError);
 }
 
 TEST(DryRun, QuotesForAShell) {

@@ -121,6 +121,7 @@ TEST(InputReader, HandsOverEverythingThenTheEnd) {
     InputReader reader(loop, pipe.reader.get(), [&](Bytes&& bytes) {
         got.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
         if (bytes.empty()) loop.stop();
+        return true;
     });
     const std::string much(300'000, 'y');
     auto feed = std::async(std::launch::async, [&] {
@@ -133,12 +134,36 @@ TEST(InputReader, HandsOverEverythingThenTheEnd) {
     EXPECT_EQ(got, much);
 }
 
+TEST(InputReader, ReadsNoFurtherUntilItMayProceed) {
+    Pipe pipe;
+    EventLoop loop;
+    std::string got;
+    int calls = 0;
+    InputReader reader(loop, pipe.reader.get(), [&](Bytes&& bytes) {
+        ++calls;
+        got.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        if (bytes.empty()) loop.stop();
+        return calls > 1;
+    });
+    ASSERT_EQ(::write(pipe.writer.get(), "one", 3), 3);
+    while (calls == 0) loop.run_once(std::chrono::milliseconds(-1));
+    ASSERT_EQ(::write(pipe.writer.get(), "two", 3), 3);
+    pipe.writer.reset();
+    // A reader that did not wait would have had the time to read on.
+    loop.run_once(std::chrono::milliseconds(50));
+    EXPECT_EQ(got, "one");
+    reader.proceed();
+    loop.run();
+    EXPECT_EQ(got, "onetwo");
+}
+
 TEST(InputReader, ReadsFiles) {
     const UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     EventLoop loop;
     InputReader reader(loop, file.get(), [&](Bytes&& bytes) {
         EXPECT_TRUE(bytes.empty());
         loop.stop();
+        return true;
     });
     loop.run();
 }
@@ -147,7 +172,10 @@ TEST(InputReader, CanGoWhileNothingComes) {
     const Pipe pipe;
     EventLoop loop;
     {
-        const InputReader reader(loop, pipe.reader.get(), [](Bytes&&) { FAIL(); });
+        const InputReader reader(loop, pipe.reader.get(), [](Bytes&&) {
+            ADD_FAILURE();
+            return true;
+        });
     }
     loop.post([&] { loop.stop(); });
     loop.run();

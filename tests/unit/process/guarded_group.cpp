@@ -74,13 +74,23 @@ std::vector<fs::path> control_groups_of(const std::string& run_id) {
     return folders;
 }
 
+tl::expected<std::unique_ptr<GuardianClient>, Failure> start_supervised(EventLoop& loop,
+                                                                        const wire::Supervise& supervise,
+                                                                        GuardianClient::Callbacks callbacks) {
+    auto client = GuardianClient::start(loop, supervise.run_id, supervise.run_directory, std::move(callbacks));
+    if (client) {
+        EXPECT_TRUE((*client)->send(supervise));
+    }
+    return client;
+}
+
 GuardedGroup::GuardedGroup(const wire::Supervise& supervise) : run_id(supervise.run_id) {
-    auto client = GuardianClient::start(loop, supervise,
-                                        {[this](wire::Message&& message) { on_message(std::move(message)); },
-                                         [this](bool was_expected) {
-                                             gone = true;
-                                             expected = was_expected;
-                                         }});
+    auto client = start_supervised(loop, supervise,
+                                   {[this](wire::Message&& message) { on_message(std::move(message)); },
+                                    [this](bool was_expected) {
+                                        gone = true;
+                                        expected = was_expected;
+                                    }});
     if (!client) throw std::runtime_error(client.error().message);
     guardian = std::move(*client);
 }
@@ -103,6 +113,7 @@ void GuardedGroup::on_message(wire::Message&& message) {
         exited[exit->rank] = *exit;
     }
     if (auto* end = std::get_if<wire::RankOutputEnd>(&message)) ++output_ends[end->rank];
+    if (auto* taken = std::get_if<wire::RankInputTaken>(&message)) input_taken[taken->rank] += taken->bytes;
     if (auto* exit = std::get_if<wire::LauncherExited>(&message)) launcher_exited.push_back(*exit);
     if (auto* end = std::get_if<wire::SupervisionEnded>(&message)) ended.push_back(*end);
     if (auto* piece = std::get_if<wire::RankOutput>(&message)) {

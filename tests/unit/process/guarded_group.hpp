@@ -29,6 +29,11 @@ std::vector<pid_t> processes_of(const std::string& run_id);
 /// cgroup folders that were made for that run.
 std::vector<std::filesystem::path> control_groups_of(const std::string& run_id);
 
+/// A guardian that has been told to supervise.
+tl::expected<std::unique_ptr<GuardianClient>, Failure> start_supervised(EventLoop& loop,
+                                                                        const wire::Supervise& supervise,
+                                                                        GuardianClient::Callbacks callbacks = {});
+
 /// A real guardian and what it has reported. Everything happens inside run_until.
 class GuardedGroup {
 public:
@@ -60,6 +65,7 @@ public:
     std::map<int, std::string> output;  ///< both streams, as they came
     std::map<int, std::string> errors;  ///< standard error alone
     std::map<int, int> output_ends;
+    std::map<int, std::uint64_t> input_taken;
     std::vector<wire::LauncherExited> launcher_exited;
     std::vector<wire::SupervisionEnded> ended;
     std::vector<std::string> order;  ///< names of the messages, but for RankOutput

@@ -149,7 +149,7 @@ TEST(Host, ThatHasRunOutOfDescriptorsGetsAFailureAndLosesNone) {
     for (rlim_t spare = 0; !started && spare < 32; ++spare) {
         const rlimit limit{.rlim_cur = static_cast<rlim_t>(next) + spare, .rlim_max = before.rlim_max};
         ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
-        auto guardian = GuardianClient::start(loop, supervise, {});
+        auto guardian = start_supervised(loop, supervise);
         ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
         started = guardian.has_value();
         if (guardian) continue;
@@ -178,7 +178,7 @@ TEST(Host, ThatMayNotHaveMoreProcessesGetsAFailure) {
         const rlimit none{.rlim_cur = 0, .rlim_max = 0};
         ::setrlimit(RLIMIT_NPROC, &none);
         EventLoop loop;
-        const auto guardian = GuardianClient::start(loop, shell_group(1, "true"), {});
+        const auto guardian = start_supervised(loop, shell_group(1, "true"));
         const bool as_expected = !guardian && guardian.error().code == ReturnCode::launch_error &&
                                  guardian.error().message.find("processes") != std::string::npos;
         ::_exit(as_expected ? 0 : 1);
@@ -193,7 +193,7 @@ TEST(Host, WithoutTheGuardianProgramIsToldWhereItWasLookedFor) {
     const std::string before = ::getenv("RANKEXEC_PROGRAM_DIR") != nullptr ? ::getenv("RANKEXEC_PROGRAM_DIR") : "";
     ::setenv("RANKEXEC_PROGRAM_DIR", "/nowhere", 1);
     EventLoop loop;
-    const auto guardian = GuardianClient::start(loop, shell_group(1, "true"), {});
+    const auto guardian = start_supervised(loop, shell_group(1, "true"));
     ::setenv("RANKEXEC_PROGRAM_DIR", before.c_str(), 1);
     ASSERT_FALSE(guardian);
     EXPECT_EQ(guardian.error().code, ReturnCode::launch_error);

@@ -208,6 +208,35 @@ TEST_F(StandardInput, MoreThanAPipeHoldsIsQueued) {
     EXPECT_EQ(group.output[0], "5000000\n");
 }
 
+TEST_F(StandardInput, WhatIsTakenIsReported) {
+    auto supervise = shell_group(1, "read begin; echo up; cat > /dev/null");
+    supervise.stdin_mode = wire::StdinMode::rank_zero;
+    GuardedGroup group(supervise);
+    constexpr std::size_t kSize = 1'000'000;  // more than a pipe holds
+    group.guardian->send(wire::RankInput{0, bytes(std::string(kSize, 'x'))});
+    ASSERT_TRUE(group.run_until([&] { return group.input_taken[0] > 0; }));
+    EXPECT_LT(group.input_taken[0], kSize);
+    EXPECT_EQ(group.output[0], "");
+    group.guardian->send(wire::RankInput{0, bytes("\n")});
+    ASSERT_TRUE(group.run_until([&] { return group.input_taken[0] == kSize + 1; }));
+    group.guardian->send(wire::RankInput{0, {}});
+    ASSERT_TRUE(group.run_until_gone());
+    EXPECT_EQ(group.output[0], "up\n");
+}
+
+TEST_F(StandardInput, WhatNobodyReadsCountsAsTaken) {
+    auto supervise = shell_group(1, "exec < /dev/null; echo up; sleep 600");
+    supervise.stdin_mode = wire::StdinMode::rank_zero;
+    GuardedGroup group(supervise);
+    ASSERT_TRUE(group.run_until_output(0, "up"));
+    group.guardian->send(wire::RankInput{0, bytes(std::string(1'000'000, 'x'))});
+    ASSERT_TRUE(group.run_until([&] { return group.input_taken[0] == 1'000'000; }));
+    group.guardian->send(wire::RankInput{0, bytes("more")});
+    ASSERT_TRUE(group.run_until([&] { return group.input_taken[0] == 1'000'004; }));
+    group.guardian->send(wire::EndGroup{0});
+    ASSERT_TRUE(group.run_until_gone());
+}
+
 TEST_F(StandardInput, AProgramThatDoesNotReadItIsNotHarmed) {
     auto supervise = shell_group(1, "exec < /dev/null; echo up; sleep 0.05; exit 0");
     supervise.stdin_mode = wire::StdinMode::rank_zero;

@@ -16,11 +16,11 @@ TEST(Golden, EveryMessageTypeHasGoldenBytes) {
 
 TEST(Golden, TypeNumbersNeverChange) {
     constexpr std::string_view kNames[] = {
-        "Hello",          "Initialise",       "Initialised",      "Execute",      "Result",      "Close",
-        "Attach",         "ParentEvent",      "EventDone",        "AbortTask",    "FireEvent",   "EventHandled",
-        "ShimHello",      "RankStarted",      "RankNotStarted",   "RankOutput",   "RankExited",  "RankOutputEnd",
-        "LauncherExited", "SupervisionEnded", "RankOutputCredit", "RankInput",    "SignalRanks", "EndGroup",
-        "Supervise",      "LauncherStep",     "ShimSetup",        "RankSignalled"};
+        "Hello",          "Initialise",       "Initialised",      "Execute",       "Result",         "Close",
+        "Attach",         "ParentEvent",      "EventDone",        "AbortTask",     "FireEvent",      "EventHandled",
+        "ShimHello",      "RankStarted",      "RankNotStarted",   "RankOutput",    "RankExited",     "RankOutputEnd",
+        "LauncherExited", "SupervisionEnded", "RankOutputCredit", "RankInput",     "SignalRanks",    "EndGroup",
+        "Supervise",      "LauncherStep",     "ShimSetup",        "RankSignalled", "RankInputTaken", "Dismiss"};
     ASSERT_EQ(std::size(kNames), std::variant_size_v<Message>);
     for (const auto& golden : goldens()) EXPECT_EQ(name_of(golden.message), kNames[golden.message.index()]);
 }

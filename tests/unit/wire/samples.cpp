@@ -159,6 +159,8 @@ std::vector<Golden> make_goldens() {
          "9691a3413d62ae2f7661722f6c6f672f67726f757001c3ce00040000cd07d0",
          {}},
         {RankSignalled{1, 19}, "920113", {}},
+        {RankInputTaken{1, 65536}, "9201ce00010000", {}},
+        {Dismiss{}, "90", {}},
     };
 }
 
