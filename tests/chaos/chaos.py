@@ -1,0 +1,174 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Does to groups what must not harm them, and counts what it did: one line per gate.
+
+    chaos.py --build FOLDER [--short | --ci | --full] [--gate NAME]... [--seed N] [--jobs N] [--state FILE]
+
+Exits with 1 when any gate failed. With --state, gates that have been done are not done again. Each
+round runs in namespaces of its own (no_leftovers); what it leaves there, whatever it is called, is a
+failure. A failed round is printed with the command that repeats it.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import random
+import shlex
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+# pylint: disable=wrong-import-position
+from gates import GATES
+
+USER = 54321  # nobody else's on any sane machine
+SHOWN_FAILURES = 5
+
+
+class Runner:
+    """Runs rounds with the programs of one build folder."""
+
+    def __init__(self, build, source):
+        self.build = build
+        self.environment = dict(
+            os.environ,
+            RANKEXEC_PROGRAM_DIR=os.path.join(build, "bin"),
+            ASAN_OPTIONS="handle_segv=0:handle_abort=0:detect_leaks=1:exitcode=66",
+            TSAN_OPTIONS="handle_segv=0:handle_abort=0:halt_on_error=1:exitcode=66:suppressions="
+            + os.path.join(source, "tests/support/tsan.supp"),
+        )
+        self.source = source
+
+    def command(self, gate, number, seed):
+        """The command of one round."""
+        arguments = gate.arguments[number % len(gate.arguments)]
+        command = [os.path.join(self.build, "bin/no_leftovers")]
+        for kept in (self.source, self.build):
+            command += ["--keep", kept]
+        if os.getuid() == 0:
+            command += ["--private-net"]
+        command += ["--settle", "1000", "--", *gate.prefix]
+        turn = number // len(gate.arguments)
+        if os.getuid() == 0 and gate.as_user and turn % 2 == 1:
+            command += ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"]
+        return command + [os.path.join(self.build, "bin/chaos_round"), *arguments, "--seed", str(seed)]
+
+    def run(self, gate, number, seed):
+        """One round: what was wrong (empty: nothing), and its figures."""
+        command = self.command(gate, number, seed)
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.environment,
+            text=True,
+            errors="replace",
+        ) as process:
+            try:
+                output, errors = process.communicate(timeout=gate.timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                return f"not over after {gate.timeout} s", {}, command
+        lines = output.strip().splitlines()
+        try:
+            outcome = json.loads(lines[-1])
+        except (IndexError, ValueError):
+            return f"exit code {process.returncode}, no outcome: {output[-500:]} {errors[-1500:]}", {}, command
+        wrong = outcome["wrong"]
+        if not wrong and process.returncode != 0:
+            wrong = f"exit code {process.returncode}: {errors[-1500:]}"
+        return wrong, outcome["figures"], command
+
+
+def percentile(values, share):
+    """The smallest value that `share` of them do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, -(-int(share * len(ordered) * 1000) // 1000) - 1))]
+
+
+def summary(figures):
+    """Of each figure its median, 99th percentile and greatest value."""
+    parts = []
+    for name in sorted(figures):
+        values = figures[name]
+        label, unit = name.rsplit("_", 1)
+        shown = [f"{percentile(values, share):.1f}" for share in (0.5, 0.99)] + [f"{max(values):.1f}"]
+        parts.append(f"{label.replace('_', ' ')} p50/p99/max {'/'.join(shown)} {unit} ({len(values)})")
+    return "; ".join(parts)
+
+
+def run_gate(gate, form, runner, options):
+    """Runs all rounds of a gate and prints its line; True when all held."""
+    rounds = gate.rounds(form)
+    dice = random.Random(f"{options.seed} {gate.name}")
+    seeds = [dice.getrandbits(48) for _ in range(rounds)]
+    figures, failures = {}, []
+    begin = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(1 if gate.alone else options.jobs) as pool:
+        for wrong, seen, command in pool.map(lambda number: runner.run(gate, number, seeds[number]), range(rounds)):
+            for name, value in seen.items():
+                figures.setdefault(name, []).append(value)
+            if wrong:
+                failures.append((wrong, command))
+    verdict = "FAILED" if failures else "ok"
+    line = f"{verdict:7} {gate.name:22} {rounds - len(failures):5} of {rounds:<5} {gate.what}"
+    print(f"{line}; {summary(figures)} [{time.monotonic() - begin:.0f} s]", flush=True)
+    for wrong, command in failures[:SHOWN_FAILURES]:
+        print(f"        {wrong}\n        again: {shlex.join(command)}", flush=True)
+    return not failures
+
+
+def parse(arguments):
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="scripts/chaos", description="Does to groups what must not harm them.")
+    parser.add_argument("--build", required=True, help=argparse.SUPPRESS)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--short", dest="form", action="store_const", const="short", help="a few rounds of each gate")
+    form.add_argument("--ci", dest="form", action="store_const", const="ci", help="a tenth of all rounds (default)")
+    form.add_argument("--full", dest="form", action="store_const", const="full", help="all rounds")
+    parser.add_argument("--gate", action="append", choices=[gate.name for gate in GATES], help="only this one")
+    parser.add_argument("--seed", default=str(random.getrandbits(32)), help="of the dice; a random one without")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="rounds at the same time")
+    parser.add_argument("--state", help="file that remembers which gates have held, to go on after an interruption")
+    parser.add_argument("--list", action="store_true", help="say which gates there are, and do nothing")
+    parser.set_defaults(form="ci")
+    return parser.parse_args(arguments)
+
+
+def main(arguments):
+    """Runs the gates that were asked for."""
+    options = parse(arguments)
+    gates = [gate for gate in GATES if not options.gate or gate.name in options.gate]
+    if options.list:
+        for gate in gates:
+            print(f"{gate.name:22} {gate.rounds(options.form):5} rounds: {gate.what}")
+        return 0
+    source = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../.."))
+    runner = Runner(os.path.realpath(options.build), source)
+    done = {}
+    if options.state and os.path.exists(options.state):
+        with open(options.state, encoding="utf-8") as file:
+            done = json.load(file)
+    print(f"seed {options.seed}", flush=True)
+    failed = []
+    for gate in gates:
+        if done.get(gate.name, 0) >= gate.rounds(options.form):
+            print(f"done    {gate.name}", flush=True)
+            continue
+        if not run_gate(gate, options.form, runner, options):
+            failed.append(gate.name)
+            continue
+        done[gate.name] = gate.rounds(options.form)
+        if options.state:
+            with open(options.state, "w", encoding="utf-8") as file:
+                json.dump(done, file)
+    print(f"failed: {' '.join(failed)}" if failed else "all gates held", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

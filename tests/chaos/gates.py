@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gates of scripts/chaos: what is done, how often, and where."""
+
+import dataclasses
+import os
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+SUPPORT = os.path.join(HERE, "..", "support")
+FORK_LAUNCHER = os.path.join(SUPPORT, "fork_launcher.py") + " {n} {rank_program}"
+WITH_SLURM = os.path.join(SUPPORT, "slurm", "with_slurm")
+
+
+@dataclasses.dataclass(frozen=True)
+class Gate:
+    """One gate: `full` rounds, and how each is run."""
+
+    name: str
+    what: str  # what must hold, for people
+    full: int  # rounds of --full
+    arguments: tuple  # of chaos_round, for each of the forms that the rounds take turns in
+    short: int = 0  # rounds of the short form; 0: one of each form
+    prefix: tuple = ()  # what the round runs within
+    as_user: bool = True  # every other round as an ordinary user
+    alone: bool = False  # never beside other rounds
+    timeout: int = 60  # seconds for one round, with all its bounds a multiple of what it needs
+
+    def rounds(self, form):
+        """How many rounds the form short, ci or full has."""
+        if form == "full":
+            return self.full
+        if form == "ci":
+            return max(len(self.arguments), -(-self.full // 10))
+        return self.short or len(self.arguments)
+
+
+def launcher_arguments(launcher):
+    """chaos_round's arguments for that launcher."""
+    if launcher == "command":
+        return ("--launcher", "command", "--command-template", FORK_LAUNCHER)
+    return ("--launcher", launcher)
+
+
+def orphans_under(launcher, name, full, **more):
+    """The parent is killed at a random moment under that launcher."""
+    return Gate(
+        f"orphans-{name}",
+        "nothing is left 5 s after the parent was killed",
+        full,
+        (("--gate", "orphans") + launcher_arguments(launcher),),
+        short=1,
+        **more,
+    )
+
+
+def forms(gate, variants, *more):
+    """One form per variant."""
+    return tuple(("--gate", gate, "--variant", variant) + more for variant in variants)
+
+
+GATES = (
+    Gate("orphans-local", "nothing is left 1 s after the parent was killed", 1000, (("--gate", "orphans"),), short=10),
+    orphans_under("mpirun", "open-mpi", 50),
+    orphans_under("hydra", "mpich", 50),
+    orphans_under("srun", "srun", 50, prefix=(WITH_SLURM,), as_user=False),
+    orphans_under("command", "own-sessions", 50),
+    orphans_under("torchrun", "torchrun", 10),
+    Gate(
+        "guardian",
+        "no obedient rank is left 2 s after a supervisor was killed",
+        100,
+        forms("guardian", ("guardian", "guardian_and_parent"))
+        + tuple(
+            form
+            for launcher in ("mpirun", "hydra", "command")
+            for form in forms(
+                "guardian", ("guardian", "guardian_and_parent", "shim", "launcher"), *launcher_arguments(launcher)
+            )
+        )
+        + forms("guardian", ("guardian", "shim", "launcher"), *launcher_arguments("torchrun")),
+        short=6,
+    ),
+    Gate(
+        "guardian-srun",
+        "no obedient rank is left 2 s after a supervisor was killed",
+        20,
+        forms("guardian", ("guardian", "guardian_and_parent", "shim", "launcher"), *launcher_arguments("srun")),
+        short=1,
+        prefix=(WITH_SLURM,),
+        as_user=False,
+    ),
+    Gate(
+        "stubborn",
+        "all are gone within the grace and 0.5 s",
+        100,
+        forms("stubborn", ("ignore", "stopped", "double_fork", "setsid", "fork_loop")),
+    ),
+    Gate(
+        "death",
+        "the failure names the rank and how it ended",
+        1000,
+        (("--gate", "death"),),
+        short=20,
+    ),
+    Gate(
+        "death-busy",
+        "the same with four busy ranks a core",
+        100,
+        (("--gate", "death", "--variant", "busy"),),
+        short=1,
+        alone=True,
+    ),
+)

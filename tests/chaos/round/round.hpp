@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// One round of a gate: something is done to a group at random, and what must hold is looked at. A round
+// runs in namespaces of its own, in which no other process is.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "rankexec/core/executor/multi_process_executor.hpp"
+
+namespace chaos {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+struct RoundOptions {
+    std::string gate;
+    std::uint64_t seed = 0;
+    std::string launcher = "local";
+    std::string variant;  ///< what exactly is done; its meaning is the gate's
+    std::string command_template;
+    int ranks = 4;
+};
+
+/// What the round saw. Figures are in the unit that their name ends with.
+struct Outcome {
+    std::string wrong;  ///< empty: everything held
+    std::map<std::string, double> figures;
+
+    static Outcome failed(std::string what) { return {std::move(what), {}}; }
+};
+
+class Dice {
+public:
+    explicit Dice(std::uint64_t seed) : engine_(seed) {}
+    /// From 0 to `below` - 1.
+    int roll(int below) { return std::uniform_int_distribution<int>(0, below - 1)(engine_); }
+    microseconds up_to(microseconds longest) {
+        return microseconds(std::uniform_int_distribution<std::int64_t>(0, longest.count())(engine_));
+    }
+    template <typename T>
+    const T& pick(const std::vector<T>& from) {
+        return from[static_cast<std::size_t>(roll(static_cast<int>(from.size())))];
+    }
+
+private:
+    std::mt19937_64 engine_;
+};
+
+/// A group of chaos workers.
+[[nodiscard]] rankexec::MultiProcessOptions group_options(const RoundOptions& round);
+
+[[nodiscard]] rankexec::Shareable with_headers(rankexec::Value::Map headers);
+
+[[nodiscard]] double milliseconds_since(Clock::time_point begin);
+
+// The gates, one function each.
+Outcome orphans(const RoundOptions& round);   ///< the parent is killed at a random moment
+Outcome guardian(const RoundOptions& round);  ///< what supervises is killed
+Outcome death(const RoundOptions& round);     ///< a rank dies
+Outcome stubborn(const RoundOptions& round);  ///< ranks will not go
+
+}  // namespace chaos

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// What there is in this process's namespaces, and what has come since.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace chaos {
+
+struct Process {
+    pid_t pid = 0;
+    pid_t parent = 0;
+    char state = '?';
+    std::string command;
+};
+[[nodiscard]] std::vector<Process> all_processes();
+
+/// Processes, directories for temporary files, and sockets at one moment.
+class Surroundings {
+public:
+    Surroundings();
+    /// What there is now that was not there then, in words.
+    [[nodiscard]] std::vector<std::string> new_since() const;
+    /// Waits until nothing is new, and says how long that took; negative when it takes longer than `limit`.
+    [[nodiscard]] double wait_until_clean(std::chrono::milliseconds limit) const;
+
+private:
+    std::set<pid_t> processes_;
+    std::set<std::string> files_;
+    std::set<std::string> sockets_;
+};
+
+/// Looks again and again until the condition holds; false when it does not within `limit`.
+bool eventually(std::chrono::milliseconds limit, const std::function<bool()>& condition);
+
+[[nodiscard]] std::string joined(const std::vector<std::string>& words);
+
+}  // namespace chaos

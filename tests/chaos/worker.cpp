@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// A rank that works, dies or will not go, as it is told.
+//   task "work"      computes for a moment
+//   task "block"     waits for its abort
+//   task "spin"      computes until its abort
+//   task "die"       rank `rank` dies, `how`; the others do what `others` says: "block" or "spin"
+//   task "die_later" rank `rank` dies some milliseconds after it has answered
+//   task "stubborn"  does what no rank should, by `how`, and never returns
+//   event "chaos.die" as the task "die"
+// CHAOS_DIE=PHASE:RANK:HOW in the environment: dies before its hello ("hello") or while its component is
+// built ("init"). The moment of a death is left in the file CHAOS_STAMP, in nanoseconds of the monotonic
+// clock.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <ctime>
+#include <string>
+#include <thread>
+
+#include "rankexec/core/component/executor.hpp"
+#include "rankexec/worker/worker.hpp"
+
+namespace {
+
+using namespace rankexec;
+
+void leave_stamp() {
+    const char* path = std::getenv("CHAOS_STAMP");
+    if (path == nullptr) return;
+    const std::string temporary = std::string(path) + ".new";
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    const auto text = std::to_string(now.tv_sec * 1'000'000'000LL + now.tv_nsec);
+    const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (file < 0 || ::write(file, text.data(), text.size()) < 0) return;
+    ::close(file);
+    ::rename(temporary.c_str(), path);
+}
+
+[[noreturn]] void die(const std::string& how) {
+    const rlimit no_core{0, 0};
+    ::setrlimit(RLIMIT_CORE, &no_core);
+    leave_stamp();
+    if (how == "exit0") ::_exit(0);
+    if (how == "exit3") ::_exit(3);
+    if (how == "abort") std::abort();
+    if (how == "segv") ::raise(SIGSEGV);
+    ::kill(::getpid(), SIGKILL);
+    for (;;) ::pause();
+}
+
+void die_if_meant(const std::string& phase) {
+    const char* text = std::getenv("CHAOS_DIE");
+    const char* rank = std::getenv("RANK");
+    if (text == nullptr || rank == nullptr) return;
+    const auto beginning = phase + ":" + rank + ":";
+    if (std::string(text).starts_with(beginning)) die(std::string(text).substr(beginning.size()));
+}
+
+void spin_until(const Signal& abort) {
+    volatile unsigned sum = 0;
+    while (!abort.triggered()) {
+        for (unsigned step = 0; step < 20'000; ++step) sum = sum + step;
+    }
+}
+
+/// A grandchild that belongs to nobody; of a session of its own on request.
+void leave_daemon(bool own_session) {
+    const pid_t child = ::fork();
+    if (child != 0) return;
+    if (own_session) ::setsid();
+    if (::fork() != 0) ::_exit(0);
+    std::signal(SIGTERM, SIG_IGN);
+    for (;;) ::pause();
+}
+
+[[noreturn]] void be_stubborn(const std::string& how) {
+    if (how == "ignore") std::signal(SIGTERM, SIG_IGN);
+    if (how == "double_fork") leave_daemon(false);
+    if (how == "setsid") leave_daemon(true);
+    leave_stamp();
+    if (how == "stopped") ::kill(::getpid(), SIGSTOP);
+    while (how == "fork_loop") {
+        // Each child goes on where its parent ends; none lives for long.
+        if (::fork() > 0) ::_exit(0);
+        ::setsid();
+        std::signal(SIGTERM, SIG_IGN);
+    }
+    for (;;) ::pause();
+}
+
+class ChaosWorker : public Executor {
+public:
+    explicit ChaosWorker(const Value::Map&) { die_if_meant("init"); }
+
+    void handle_event(const std::string& type, Context& context) override {
+        if (type == "chaos.die" && context.integer_or("victim", -1) == context.integer_or("rank", -2)) {
+            die(context.text_or("how", ""));
+        }
+        if (type == "chaos") context.set("seen", true);
+    }
+
+    Shareable execute(const std::string& task, const Shareable& input, Context& context, const Signal& abort) override {
+        const auto header = [&](const char* name) {
+            const auto* value = input.header(name);
+            return value != nullptr ? value->text_or("") : std::string();
+        };
+        const auto* victim = input.header("rank");
+        const bool meant = victim != nullptr && victim->integer_or(-1) == context.integer_or("rank", -2);
+        if (task == "work") {
+            volatile unsigned sum = 0;
+            for (unsigned step = 0; step < 500'000; ++step) sum = sum + step;
+        } else if (task == "die_later") {
+            if (meant) {
+                std::thread([how = header("how")] {
+                    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+                    die(how);
+                }).detach();
+            }
+        } else if (task == "stubborn") {
+            be_stubborn(header("how"));
+        } else {
+            if (task == "die" && meant) die(header("how"));
+            if (task == "spin" || header("others") == "spin") {
+                spin_until(abort);
+            } else {
+                (void)abort.wait_for(std::chrono::seconds(60));
+            }
+        }
+        return {};
+    }
+};
+
+}  // namespace
+
+int main() {
+    die_if_meant("hello");
+    ComponentRegistry registry;
+    registry.add<ChaosWorker>("chaos_worker");
+    return worker::run(registry);
+}
