@@ -223,6 +223,8 @@ bool enter_isolation(const Options& options, std::vector<fs::path>& directories)
 std::string enter_own_directory() {
     char path[] = "/tmp/test.XXXXXX";
     if (mkdtemp(path) == nullptr) fail("mkdtemp");
+    // A test that runs a part as another user makes folders for it below.
+    if (chmod(path, 0711) != 0) fail("chmod");
     setenv("TMPDIR", path, 1);
     unsetenv("XDG_RUNTIME_DIR");
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) fail("PR_SET_CHILD_SUBREAPER");
