@@ -115,6 +115,14 @@ void add_common(CLI::App& command, Words& words) {
     command.add_flag("--dry-run", words.dry_run, "show what would be started, and start nothing");
 }
 
+/// An empty value is a script's variable that was not set. The launcher may want an empty argument.
+void refuse_empty_values(CLI::App& command) {
+    for (auto* option : command.get_options()) {
+        if (option->get_items_expected_max() == 0 || option->check_lname("launcher-arg")) continue;
+        option->check([](const std::string& value) { return std::string(value.empty() ? "its value is empty" : ""); });
+    }
+}
+
 CLI::App* add_launch(CLI::App& app, Words& words) {
     auto* launch = app.add_subcommand("launch", "Run a program on every rank: rankexec launch -n 4 -- program args");
     launch->prefix_command();
@@ -139,6 +147,7 @@ CLI::App* add_launch(CLI::App& app, Words& words) {
     launch->add_option("--grace", words.grace, "seconds between asking the ranks to end and ending them (5)")
         ->type_name("S");
     launch->add_option("--timeout", words.timeout, "seconds after which the group is ended")->type_name("S");
+    refuse_empty_values(*launch);
     return launch;
 }
 
@@ -147,6 +156,7 @@ CLI::App* add_run(CLI::App& app, Words& words) {
     add_common(*run, words);
     run->add_option("--save", words.save, "file for the model, instead of the job's")->type_name("FILE");
     run->add_option("job", words.job, "the job file")->type_name("JOB.toml")->expected(0, -1);
+    refuse_empty_values(*run);
     return run;
 }
 
@@ -195,6 +205,10 @@ LaunchCommand launch_command(const Words& words, const CLI::App& app, const std:
     if (words.tee && words.log_directory.empty())
         throw UsageError{"--tee: also give --log-dir, the folder of the files"};
     fill_group(words, launchers, command.group);
+    if (command.group.launcher == "command" && words.command_template.empty()) {
+        throw UsageError{
+            "--launcher command: also give --command-template, for example 'mylaunch -np {n} {rank_program}'"};
+    }
     command.label = words.label;
     command.dry_run = words.dry_run;
     if (!words.timeout.empty()) command.timeout = seconds("--timeout", words.timeout);
@@ -223,8 +237,11 @@ RunCommand run_command(const Words& words, const std::vector<std::string>& launc
 
 /// What CLI11 found wrong, in our words where it does not say enough.
 std::string reworded(const CLI::ParseError& error, const CLI::App& app, const std::vector<std::string>& arguments) {
-    if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::ExtrasError) || arguments.empty())
-        return error.what();
+    const std::string said = error.what();
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ArgumentMismatch)) {
+        return said.substr(0, said.find(':')) + ": its value is missing";
+    }
+    if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::ExtrasError) || arguments.empty()) return said;
     std::vector<std::string> names{"help"};
     for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
         names.push_back(command->get_name());

@@ -19,6 +19,9 @@ namespace rankexec::cli {
 /// One line, or a few, on standard error, with the command's name before it.
 void complain(const std::string& message);
 
+/// Prints to standard output; returns the exit code, after a complaint when it cannot be written.
+[[nodiscard]] int print_text(const std::string& text);
+
 /// A launcher other than "local" may use other machines, so only local ranks count against this one's
 /// limits. Returns false after a complaint.
 [[nodiscard]] bool fits_this_machine(const GroupOptions& group);

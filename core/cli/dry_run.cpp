@@ -9,6 +9,7 @@
 
 #include "rankexec/core/cli/table.hpp"
 #include "rankexec/core/executor/group_plan.hpp"
+#include "rankexec/core/executor/rank_group.hpp"
 #include "rankexec/core/system/rank_variables.hpp"
 
 namespace rankexec::cli {
@@ -94,6 +95,7 @@ std::string shell_quoted(const std::vector<std::string>& words) {
 }
 
 tl::expected<std::string, Failure> describe_launch(const GroupOptions& options) {
+    check_group_options(options);
     const auto plan = plan_group(options, nullptr);
     if (!plan) return tl::unexpected(plan.error());
 

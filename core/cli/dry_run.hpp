@@ -13,7 +13,7 @@ namespace rankexec::cli {
 
 /// What would be started for these options: the command, and per rank its host, GPUs and added
 /// environment. Starts nothing. Fails where a start would fail for the same reason: launch_error.
-/// Throws ConfigurationError for an unknown launcher.
+/// Throws ConfigurationError as check_group_options.
 [[nodiscard]] tl::expected<std::string, Failure> describe_launch(const GroupOptions& options);
 
 /// Words as a shell would have to read them.

@@ -50,6 +50,14 @@ std::vector<int> GroupRecord::running() const {
     return running;
 }
 
+std::vector<int> GroupRecord::unreported() const {
+    std::vector<int> unreported;
+    for (std::size_t rank = 0; rank < ranks_.size(); ++rank) {
+        if (!ranks_[rank].status) unreported.push_back(static_cast<int>(rank));
+    }
+    return unreported;
+}
+
 std::optional<int> GroupRecord::cause() const {
     if (!first_failure_) return std::nullopt;
     const auto order = [](const Rank& rank) { return std::tuple(!rank.status->signalled, rank.when); };
@@ -94,8 +102,10 @@ std::string GroupRecord::card(const CardOptions& options) const {
     if (record.pid != 0) text += ", pid " + std::to_string(record.pid);
     text += (record.pid != 0 ? " failed: " : " could not be started: ") + to_string(*record.status) + "\n";
     const auto others = other_failures(rank);
-    if (options.show_stderr && !record.stderr_tail.empty()) {
-        text += "  last lines of its standard error:\n";
+    // Why it could not be started is its supervisor's word, which stands nowhere else.
+    const bool started = record.pid != 0;
+    if ((options.show_stderr || !started) && !record.stderr_tail.empty()) {
+        text += started ? "  last lines of its standard error:\n" : "  why:\n";
         const auto& tail = record.stderr_tail;
         for (auto line = tail.size() - std::min(tail.size(), kTailLines); line < tail.size(); ++line) {
             text += "    " + printable(tail[line], kLongestLine) + "\n";

@@ -28,6 +28,8 @@ public:
     [[nodiscard]] bool all_exited() const;
     /// Ranks that have started but not ended.
     [[nodiscard]] std::vector<int> running() const;
+    /// Those of which no end was reported, started or not.
+    [[nodiscard]] std::vector<int> unreported() const;
 
     /// The rank whose failure caused the others'. First report is not first cause, so reports within a
     /// settle time of the first count as simultaneous; among those a signal goes before an exit code,

@@ -180,8 +180,12 @@ Job read_job(const std::filesystem::path& file, const std::vector<std::string>& 
     std::ifstream stream(file, std::ios::binary);
     if (!stream) fail_reading(file, std::strerror(errno));
     std::string text;
-    for (std::istreambuf_iterator<char> next(stream), end; next != end && text.size() <= kMaxFileBytes; ++next) {
-        text += *next;
+    try {
+        for (std::istreambuf_iterator<char> next(stream), end; next != end && text.size() <= kMaxFileBytes; ++next) {
+            text += *next;
+        }
+    } catch (const std::ios_base::failure& failure) {  // the buffer itself throws it
+        fail_reading(file, failure.code().message());
     }
     if (text.size() > kMaxFileBytes) fail_reading(file, "it is larger than 4 MiB");
     return parse_job(text, file, launchers);

@@ -84,8 +84,7 @@ int launch(const LaunchCommand& command) {
         const auto text = describe_launch(command.group);
         if (!text) complain(text.error().describe());
         if (!text) return exit_code_of(text.error());
-        std::fputs(text->c_str(), stdout);
-        return kExitSuccess;
+        return print_text(*text);
     }
     auto checked = command;
     // Elsewhere the program may be in other places than here.

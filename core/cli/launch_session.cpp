@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/core/cli/launch_session.hpp"
 
+#include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <utility>
@@ -143,7 +144,7 @@ void LaunchSession::finish_output() {
 }
 
 void LaunchSession::conclude() {
-    const bool asked_first = signal_ != 0 || timed_out_ || output_broken_;
+    const bool asked_first = signal_ != 0 || timed_out_ || output_error_ != 0;
     const auto cause = asked_first ? std::nullopt : record_.cause();
     if (cause) {
         exit_code_ = record_.status(*cause)->shell_code();
@@ -153,14 +154,15 @@ void LaunchSession::conclude() {
         exit_code_ = exit_code_of_signal(signal_);
     } else if (timed_out_) {
         exit_code_ = kExitTimeout;
-    } else if (output_broken_) {
-        exit_code_ = exit_code_of_signal(SIGPIPE);
+    } else if (output_error_ != 0) {
+        exit_code_ = output_error_ == EPIPE ? exit_code_of_signal(SIGPIPE) : kExitFailure;
     } else if (lost_) {
         exit_code_ = kExitLauncher;
         say("rankexec: " + lost_->describe() + "\n");
     } else if (!record_.all_exited()) {
         exit_code_ = kExitLauncher;
-        say("rankexec: the group ended, but not every rank has reported how\n");
+        say("rankexec: launcher " + options_.group.launcher + " ended, but ranks " +
+            format_ranks(record_.unreported()) + " have not reported how; see what it said above\n");
     }
 }
 
@@ -186,7 +188,7 @@ void LaunchSession::on_broken(int fd, int error) {
     // As a program of its own would end whose reader has gone; any other error is worth a line.
     if (error != EPIPE) say(std::string("rankexec: cannot write output: ") + std::strerror(error) + "\n");
     if (ending_) return;
-    output_broken_ = true;
+    output_error_ = error;
     end(options_.group.grace);
 }
 

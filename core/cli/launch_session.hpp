@@ -104,7 +104,7 @@ private:
     int end_signals_ = 0;
     int signal_ = 0;  ///< the first one that asked for the end
     bool timed_out_ = false;
-    bool output_broken_ = false;
+    int output_error_ = 0;  ///< errno that ended standard output
     std::optional<Failure> lost_;
     EventLoop::TimerId timeout_timer_ = 0;
     EventLoop::TimerId settle_timer_ = 0;

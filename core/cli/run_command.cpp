@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "rankexec/core/cli/commands.hpp"
@@ -150,10 +151,11 @@ std::string failure_text(const Job& job, const Failure& failure) {
 bool can_save(const Job& job) {
     if (job.workflow.save_file.empty()) return true;
     const std::filesystem::path file(job.workflow.save_file);
-    const auto folder = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
-    if (::access(folder.c_str(), W_OK | X_OK) == 0) return true;
-    complain("the model cannot be saved as " + file.string() + ": " + std::strerror(errno));
-    return false;
+    std::error_code error;  // "." can be accessed even after it was deleted, but is no path any more
+    const auto folder = std::filesystem::absolute(file, error).parent_path();
+    if (!error && ::access(folder.c_str(), W_OK | X_OK) != 0) error.assign(errno, std::generic_category());
+    if (error) complain("the model cannot be saved as " + file.string() + ": " + error.message());
+    return !error;
 }
 
 InterruptWatch::Hooks interrupt_hooks(RunDisplay& display, const Signal& abort) {
@@ -183,15 +185,18 @@ RunDisplay::Options display_options(const GroupOptions& group) {
     return options;
 }
 
+int exit_code_of_output(int error) { return error == EPIPE ? exit_code_of_signal(SIGPIPE) : kExitFailure; }
+
 int run_job(const Job& job) {
     ignore_terminal_signals();
     InterruptWatch::block();
     const Signal abort;
-    std::atomic<bool> reader_gone = false;
-    OutputWriter writer([&](int fd, int) {
+    std::atomic<int> output_error = 0;
+    OutputWriter writer([&](int fd, int error) {
         if (fd != STDOUT_FILENO) return;
-        reader_gone = true;
-        abort.trigger("nobody reads the output");
+        output_error = error;
+        abort.trigger(error == EPIPE ? "nobody reads the output"
+                                     : "cannot write output: " + std::generic_category().message(error));
     });
     RunDisplay display(writer, display_options(job.executor.group));
     const InterruptWatch interrupts(interrupt_hooks(display, abort));
@@ -201,12 +206,12 @@ int run_job(const Job& job) {
     if (report) {
         const int code = conclude(job, *report, run.group(), display);
         writer.flush();
-        return code;
+        return code == kExitSuccess && output_error != 0 ? exit_code_of_output(output_error) : code;
     }
     display.print_error(failure_text(job, report.error()));
     writer.flush();
     if (interrupts.first_signal() != 0) return exit_code_of_signal(interrupts.first_signal());
-    return reader_gone ? exit_code_of_signal(SIGPIPE) : exit_code_of(report.error());
+    return output_error != 0 ? exit_code_of_output(output_error) : exit_code_of(report.error());
 }
 
 }  // namespace
@@ -224,8 +229,7 @@ int run(const RunCommand& command) {
     const auto text = describe_launch(job.executor.group);
     if (!text) complain(text.error().describe());
     if (!text) return exit_code_of(text.error());
-    std::fputs(text->c_str(), stdout);
-    return kExitSuccess;
+    return print_text(*text);
 }
 
 }  // namespace rankexec::cli

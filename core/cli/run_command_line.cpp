@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cerrno>
+#include <csignal>
+#include <cstring>
 #include <exception>
 #include <iostream>
 #include <new>
@@ -8,26 +11,30 @@
 #include "rankexec/core/cli/commands.hpp"
 #include "rankexec/core/cli/exit_code.hpp"
 #include "rankexec/core/cli/rank_count.hpp"
+#include "rankexec/core/cli/terminal.hpp"
 #include "rankexec/core/component/configuration_error.hpp"
 #include "rankexec/core/launch/rank_launcher.hpp"
 
 namespace rankexec::cli {
 namespace {
 
-int print(const std::string& text) {
-    std::cout << text << std::flush;
-    return std::cout ? kExitSuccess : kExitFailure;
-}
-
 struct Execute {
     int operator()(const LaunchCommand& command) const { return launch(command); }
     int operator()(const RunCommand& command) const { return run(command); }
-    int operator()(const PrintCommand& command) const { return print(command.text); }
+    int operator()(const PrintCommand& command) const { return print_text(command.text); }
 };
 
 }  // namespace
 
 void complain(const std::string& message) { std::cerr << "rankexec: " + message + "\n" << std::flush; }
+
+int print_text(const std::string& text) {
+    errno = 0;
+    std::cout << text << std::flush;
+    if (std::cout) return kExitSuccess;
+    if (errno != EPIPE) complain(std::string("cannot write output: ") + std::strerror(errno));
+    return errno == EPIPE ? exit_code_of_signal(SIGPIPE) : kExitFailure;
+}
 
 bool fits_this_machine(const GroupOptions& group) {
     if (group.launcher != "local") return true;
@@ -37,6 +44,7 @@ bool fits_this_machine(const GroupOptions& group) {
 }
 
 int run_command_line(int argc, char** argv) {
+    open_closed_standard_streams();
     try {
         const auto command = parse_command_line(std::vector<std::string>(argv + 1, argv + argc), launcher_names());
         if (command) return std::visit(Execute{}, *command);

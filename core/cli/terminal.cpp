@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/core/cli/terminal.hpp"
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace rankexec::cli {
+
+void open_closed_standard_streams() noexcept {
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (::fcntl(fd, F_GETFD) >= 0) continue;
+        // The lowest free number is this one. Read-only as standard output: writing goes on to fail.
+        (void)::open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY);
+    }
+}
 
 bool same_file(int left, int right) noexcept {
     struct stat first {};

@@ -6,6 +6,11 @@
 
 namespace rankexec::cli {
 
+/// Opens those of the descriptors 0 to 2 that a caller has closed (`>&-`), before anything else is opened:
+/// it would get their numbers, and output would be written into it. Input then has ended, output cannot
+/// be written, and errors are lost.
+void open_closed_standard_streams() noexcept;
+
 /// Whether two descriptors are the same terminal, file or pipe, so that what is written to them mixes.
 [[nodiscard]] bool same_file(int left, int right) noexcept;
 

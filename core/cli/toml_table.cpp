@@ -66,7 +66,8 @@ void TomlTable::fail_at(const toml::source_position& place, const std::string& m
 
 void TomlTable::fail(std::string_view key, const std::string& message) const {
     const auto* node = table_->get(key);
-    fail_at(node != nullptr ? node->source().begin : table_->source().begin, called(key) + ": " + message);
+    fail_at(node != nullptr ? node->source().begin : table_->source().begin,
+            called(key) + (message.starts_with("is ") || message.starts_with("must ") ? " " : ": ") + message);
 }
 
 void TomlTable::fail_type(std::string_view key, const toml::node& node, std::string_view wanted) const {

@@ -21,7 +21,7 @@ struct GroupOptions {
     std::vector<std::string> environment;  ///< NAME=value, added to the inherited environment of every rank
     std::string directory;                 ///< working directory of the ranks; empty: ours
     int gpus_per_rank = 0;                 ///< 0: CUDA_VISIBLE_DEVICES is left alone
-    std::string master_address;            ///< MASTER_ADDR; empty: chosen
+    std::string master_address;            ///< MASTER_ADDR; empty: chosen; not with torchrun, which has its own
     int master_port = 0;                   ///< MASTER_PORT; 0: chosen
     std::string advertise_address;         ///< what remote ranks connect to; empty: routed per host
     std::string log_directory;             ///< rank-N.out and rank-N.err; empty: none

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -67,6 +68,23 @@ tl::expected<std::vector<std::string>, Failure> direct_environment(const GroupOp
         own.push_back("CUDA_VISIBLE_DEVICES=" + *devices);
     }
     return own;
+}
+
+/// What the guardian holds open for direct ranks, checked before it runs out on the way.
+tl::expected<void, Failure> check_descriptors(const GroupOptions& options) {
+    constexpr std::uint64_t kOwn = 40;  // its own, and what starting one rank and looking at /proc take
+    constexpr std::uint64_t kPipes = 3;
+    const auto per_rank = kPipes + (options.log_directory.empty() ? 0U : 2U);
+    const auto needed = kOwn + per_rank * static_cast<std::uint64_t>(options.world_size);
+    rlimit limit{};
+    // The guardian raises its soft limit to the hard one.
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_max >= needed) return {};
+    Failure failure;
+    failure.code = ReturnCode::launch_error;
+    failure.message = std::to_string(options.world_size) + " ranks need " + std::to_string(needed) +
+                      " open files in their supervisor, but only " + std::to_string(limit.rlim_max) +
+                      " are allowed; raise the limit (ulimit -Hn) or start fewer";
+    return tl::unexpected(failure);
 }
 
 }  // namespace
@@ -138,6 +156,7 @@ tl::expected<wire::Supervise, Failure> supervise_order(const GroupOptions& optio
     order.forward_output = options.forward_output;
     if (!plan.direct) return order;
 
+    if (const auto enough = check_descriptors(options); !enough) return tl::unexpected(enough.error());
     auto added = added_environment(options, run_id, kLoopback, free_port());
     std::erase_if(added, [](const std::string& entry) { return entry.starts_with(kGpusPerRankVariable); });
     for (const auto& entry : added) set_entry(order.program.environment, entry);

@@ -41,7 +41,13 @@ void GroupSession::launch(Context context, std::function<void(tl::expected<void,
         rank.pid = report.pid;
         rank.host = report.host;
     };
-    callbacks.on_output = [this](wire::RankOutput&& output) { hooks_.on_output(std::move(output)); };
+    callbacks.on_output = [this](wire::RankOutput&& output) {
+        // Once the group is being ended, the launcher command only talks about our own orders.
+        const bool ending =
+            state_ == GroupState::failing || state_ == GroupState::closing || state_ == GroupState::ending;
+        if (output.rank >= 0 || !ending) return hooks_.on_output(std::move(output));
+        if (group_) group_->acknowledge_output(output.rank, output.bytes.size());
+    };
     callbacks.on_exited = [this](const wire::RankExited& report) { on_rank_exited(report); };
     callbacks.on_lost = [this](const Failure& failure) { note_loss(FirstCause::Kind::other, failure); };
     callbacks.on_ended = [this](const wire::SupervisionEnded& report) { on_group_ended(report); };
@@ -202,10 +208,12 @@ void GroupSession::on_rank_exited(const wire::RankExited& report) {
     }
     if (report.by_us) return;
     auto failure = failure_of_rank(report.rank, code_of_loss(), {});
-    failure.message = "rank " + std::to_string(report.rank) + " ended (" + to_string(report.status) + ") " +
-                      (!entry.hello                  ? "before it said hello"
-                       : state_ == GroupState::ready ? "while its group was up"
-                                                     : "during initialisation");
+    failure.message =
+        "rank " + std::to_string(report.rank) + " ended (" + to_string(report.status) + ") " +
+        (!entry.hello && report.status.success() ? "before it said hello; is its program a rankexec worker?"
+         : !entry.hello                          ? "before it said hello"
+         : state_ == GroupState::ready           ? "while its group was up"
+                                                 : "during initialisation");
     failure.exit = report.status;
     failure.stderr_tail = report.stderr_tail;
     note_loss(kind_of_death(report.status), std::move(failure));

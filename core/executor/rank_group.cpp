@@ -542,6 +542,10 @@ void check_group_options(const GroupOptions& options) {
             "no program is given for the ranks");
     require(options.gpus_per_rank >= 0, Kind::option, "gpus_per_rank is negative");
     require(options.master_port >= 0 && options.master_port <= 65535, Kind::option, "master_port is not in 0..65535");
+    require(options.launcher != "torchrun" || (options.master_address.empty() && options.master_port == 0),
+            Kind::option,
+            "torchrun sets MASTER_ADDR and MASTER_PORT itself; leave the master address and port out, or choose "
+            "another launcher");
     require(options.grace.count() >= 0, Kind::option, "the grace is negative");
     require(!options.orphan_grace || options.orphan_grace->count() >= 0, Kind::option, "the orphan grace is negative");
     for (const auto& entry : options.environment) {

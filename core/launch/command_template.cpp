@@ -112,6 +112,12 @@ bool replace_all(std::string& text, std::string_view from, std::string_view to) 
     return found;
 }
 
+/// True for a word like "{name}": a shell's or awk's braces are seldom a whole word of small letters.
+bool is_placeholder(std::string_view word) {
+    if (word.size() < 3 || word.front() != '{' || word.back() != '}') return false;
+    return word.substr(1, word.size() - 2).find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string_view::npos;
+}
+
 }  // namespace
 
 tl::expected<std::vector<std::string>, std::string> split_command(std::string_view line) {
@@ -138,7 +144,13 @@ tl::expected<std::vector<std::string>, std::string> expand_template(const std::v
         }
         replace_all(word, "{n}", std::to_string(world_size));
         replace_all(word, "{world_size}", std::to_string(world_size));
+        if (word.find("{hosts}") != std::string::npos && hosts.empty()) {
+            return tl::unexpected(std::string("it has {hosts}, but no hosts are given"));
+        }
         if (replace_all(word, "{hosts}", comma_separated(hosts))) placed = true;
+        if (is_placeholder(word)) {
+            return tl::unexpected(word + " is no placeholder; there are {n}, {world_size}, {hosts} and {rank_program}");
+        }
         expanded.push_back(std::move(word));
     }
     if (programs != 1) {

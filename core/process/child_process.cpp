@@ -137,6 +137,12 @@ tl::expected<pid_t, StartError> spawn(const ChildRequest& request, const std::st
     auto environment = pointers(request.environment);
     std::error_code error;
     boost::process::child child(ProgramHandler(file.c_str(), arguments.data(), environment.data(), setup), error);
+    if (error == std::errc::no_such_file_or_directory && ::access(file.c_str(), F_OK) == 0) {
+        return tl::make_unexpected(StartError{error.value(), "cannot start '" + file +
+                                                                 "': it is there, but not what it needs: the "
+                                                                 "interpreter that its first line (#!) names, or its "
+                                                                 "loader"});
+    }
     if (error) {
         return tl::make_unexpected(StartError{error.value(), "cannot start '" + file + "': " + text_of(error.value())});
     }

@@ -8,6 +8,8 @@ processes, and for states of processes.
 import os
 import pty
 import re
+import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -355,6 +357,43 @@ class Usage(LaunchTest):
             self.assertEqual((done.returncode, done.stdout), (2, b""), count)
             self.assertTrue(done.stderr.startswith(b"rankexec: -n: "), done.stderr)
 
+    def test_values_that_are_not_there(self):
+        for words, expected in ((["-n", "", "--", "true"], b"empty"), (["-n"], b"missing"),
+                                (["--launcher", "command", "--", "true"], b"--command-template")):
+            done = subprocess.run([RANKEXEC, "launch", *words], stderr=subprocess.PIPE, check=False)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(expected, done.stderr)
+
+    def test_master_of_torchrun(self):
+        done = subprocess.run([RANKEXEC, "launch", "--launcher", "torchrun", "--master-port", "4711", "--", "true"],
+                              stderr=subprocess.PIPE, check=False)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn(b"MASTER_PORT", done.stderr)
+
+    def test_template_that_starts_no_rank(self):
+        done = subprocess.run([RANKEXEC, "launch", "-n", "3", "--launcher", "command", "--command-template",
+                               "true {rank_program}", "--", "true"], stderr=subprocess.PIPE, check=False)
+        self.assertEqual(done.returncode, 125, done.stderr)
+        self.assertIn(b"ranks 0-2", done.stderr)
+
+    def test_too_few_open_files_start_nothing(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (30, 30))
+
+        done = run(ranks=9, program=["echo", "started"], preexec_fn=limit)
+        self.assertEqual((done.returncode, done.stdout), (125, b""), done.stderr)
+        self.assertIn(b"open files", done.stderr)
+
+    def test_interpreter_that_is_not_there(self):
+        with tempfile.TemporaryDirectory() as folder:
+            script = os.path.join(folder, "script")
+            with open(script, "w", encoding="ascii") as file:
+                file.write("#!/nonexistent/sh\n")
+            os.chmod(script, 0o755)
+            done = run(ranks=1, program=[script])
+        self.assertEqual(done.returncode, 127, done.stderr)
+        self.assertIn(b"interpreter", done.stderr)
+
     def test_nearest_names(self):
         done = run("--lable", program=["true"])
         self.assertEqual(done.returncode, 2)
@@ -378,6 +417,27 @@ class Usage(LaunchTest):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(b"A=1", done.stdout)
         self.assertIn(b"touch /nonexistent/file", done.stdout)
+
+    def redirected(self, redirection, *words):
+        """As a shell starts it that was told to close a stream."""
+        line = shlex.join([RANKEXEC, *words]) + redirection
+        return subprocess.run(["/bin/sh", "-c", line], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=PATIENCE, check=False)
+
+    def test_closed_streams(self):
+        for mode in ("0", "all"):
+            done = self.redirected(" <&-", "launch", "-n", "2", "--stdin", mode, "--", "cat")
+            self.assertEqual((done.returncode, done.stdout), (0, b""), done.stderr)
+        done = self.redirected(" 2>&-", "launch", "--", "sh", "-c", "echo out; echo error >&2")
+        self.assertEqual((done.returncode, done.stdout), (0, b"out\n"))
+
+    def test_output_that_cannot_be_written(self):
+        for redirection in (" >&-", " >/dev/full"):
+            for words in (["launch", "-n", "2", "--", "echo", "line"], ["launch", "--dry-run", "--", "true"],
+                          ["--version"]):
+                done = self.redirected(redirection, *words)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn(b"cannot write output", done.stderr)
 
     def test_version_and_help(self):
         for words, expected in ((["--version"], b"rankexec 0."), (["help"], b"launch"), (["help", "launch"], b"--label")):

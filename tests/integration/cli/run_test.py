@@ -210,6 +210,11 @@ class Usage(RunTest):
     def test_model_that_cannot_be_saved(self):
         self.refuse("/nonexistent", workflow='save = { file = "/nonexistent/model.npz" }')
 
+    def test_job_file_that_cannot_be_read(self):
+        done = subprocess.run([RANKEXEC, "run", "/proc/self/mem"], stderr=subprocess.PIPE, text=True, check=False)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("/proc/self/mem: cannot be read", done.stderr)
+
     def test_missing_job_file(self):
         done = self.run_job()
         self.assertEqual(done.returncode, 2)

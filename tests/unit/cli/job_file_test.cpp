@@ -184,7 +184,7 @@ TEST(JobFile, ChecksNamesThatReferToOthers) {
     EXPECT_THAT(refusal("[group]\nlauncher = \"mpiru\"\n"), AllOf(HasSubstr(":2:"), HasSubstr("\"mpirun\"?")));
     EXPECT_THAT(refusal("[group]\nexecutor = \"trainr\"\n[[components]]\nid = \"trainer\"\ntype = \"t\"\n"),
                 AllOf(HasSubstr(":2:"), HasSubstr("\"trainer\"?")));
-    EXPECT_THAT(refusal("[group]\n"), HasSubstr("\"executor\" in [group]: is missing"));
+    EXPECT_THAT(refusal("[group]\n"), HasSubstr("\"executor\" in [group] is missing"));
     EXPECT_THAT(refusal(std::string(kSmallest) + "[[components]]\nid = \"trainer\"\ntype = \"t\"\n"),
                 AllOf(HasSubstr(":9:"), HasSubstr("ids must be unique")));
     EXPECT_THAT(refusal("[[components]]\ntype = \"t\"\n[group]\nexecutor = \"x\"\n"), HasSubstr("\"id\""));

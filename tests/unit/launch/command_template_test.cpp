@@ -41,6 +41,11 @@ TEST(ExpandTemplate, LeavesOtherBracesAlone) {
         ElementsAre("x", "{}", "{#}", "a3b3", "h,i", "p", "q"));
 }
 
+TEST(ExpandTemplate, RefusesPlaceholdersThatDoNotExistOrHaveNothingToStandFor) {
+    EXPECT_THAT(expand_template({"x", "{nn}", "{rank_program}"}, 3, {}, {"p"}).error(), HasSubstr("{world_size}"));
+    EXPECT_THAT(expand_template({"x", "-H{hosts}", "{rank_program}"}, 3, {}, {"p"}).error(), HasSubstr("no hosts"));
+}
+
 TEST(ExpandTemplate, DoesNotLookForPlaceholdersInTheProgram) {
     EXPECT_THAT(expand_template({"x", "{rank_program}"}, 3, {}, {"{n}", "{rank_program}"}).value(),
                 ElementsAre("x", "{n}", "{rank_program}"));
