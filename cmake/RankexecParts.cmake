@@ -2,6 +2,14 @@
 # A part is one folder of sources, compiled once, position independent, with hidden visibility. The
 # shared libraries and the small static programs (guardian, rank shim) are put together from parts.
 
+# Libraries (lib/) and programs (bin/) find each other from here; a generator of several configurations gets one
+# such folder for each.
+set(RANKEXEC_OUTPUT_DIR ${PROJECT_BINARY_DIR})
+get_property(several_configurations GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
+if(several_configurations)
+  string(APPEND RANKEXEC_OUTPUT_DIR /$<CONFIG>)
+endif()
+
 # rankexec_part(NAME FOLDER [EXCLUDE file...] [LINK target...])
 function(rankexec_part name folder)
   cmake_parse_arguments(PART "" "" "ONLY;EXCLUDE;LINK" ${ARGN})
@@ -69,7 +77,7 @@ function(rankexec_library name)
                VERSION ${PROJECT_VERSION}
                SOVERSION ${PROJECT_VERSION_MAJOR}
                LINKER_LANGUAGE CXX
-               LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
+               LIBRARY_OUTPUT_DIRECTORY ${RANKEXEC_OUTPUT_DIR}/lib)
   target_compile_features(rankexec_${name} INTERFACE cxx_std_20)
   target_include_directories(rankexec_${name} INTERFACE $<BUILD_INTERFACE:${RANKEXEC_INCLUDE_DIR}>
                                                         $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
@@ -84,6 +92,6 @@ function(rankexec_program name)
   cmake_parse_arguments(PROGRAM "" "" "LINK" ${ARGN})
   add_executable(${name} ${PROGRAM_UNPARSED_ARGUMENTS})
   rankexec_compile_settings(${name})
-  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${RANKEXEC_OUTPUT_DIR}/bin)
   target_link_libraries(${name} PRIVATE ${PROGRAM_LINK} Threads::Threads)
 endfunction()

@@ -25,11 +25,12 @@ int fail(const std::string& what) {
     return 1;
 }
 
-int run(const std::string& worker) {
+int run(const std::string& worker, const std::string& launcher) {
     constexpr int kRanks = 2;
     rankexec::MultiProcessOptions options;
     options.group.world_size = kRanks;
     options.group.program = {worker};
+    options.group.launcher = launcher;
     options.components = {{.id = "adder", .type = "adder", .args = {{"start", 40}}}};
     options.executor_id = "adder";
 
@@ -63,9 +64,9 @@ int run(const std::string& worker) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 2) return fail("usage: application WORKER");
+    if (argc < 2 || argc > 3) return fail("usage: application WORKER [LAUNCHER]");
     try {
-        return run(argv[1]);
+        return run(argv[1], argc == 3 ? argv[2] : "local");
     } catch (const rankexec::ConfigurationError& error) {
         return fail(error.what());
     }

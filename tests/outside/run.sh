@@ -17,12 +17,16 @@ log=$scratch/log
 quietly() {
     "$@" >"$log" 2>&1 || { cat "$log"; echo "failed: $*"; return 1; }
 }
-# expect_sum DIRECTORY: runs the application that was built there
+# expect_sum DIRECTORY [LAUNCHER]: runs the application that was built there
 expect_sum() {
     local said
-    said=$("$1/application" "$1/worker")
-    echo "$said"
+    said=$("$1/application" "$1/worker" "${2:-local}")
+    echo "${2:-local}: $said"
     [ "$said" = "sum=42 events=2" ] || { echo "failed: $1/application said '$said'"; return 1; }
+}
+# expect_under_launcher DIRECTORY: the same with rank shims, where there is a launcher
+expect_under_launcher() {
+    if command -v mpiexec.hydra >/dev/null; then expect_sum "$1" hydra; fi
 }
 configure() {
     quietly cmake -G Ninja -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CXX_FLAGS="$flags" "$@"
@@ -43,6 +47,7 @@ test_installed() {
     configure -S "$source/tests/outside/installed" -B "$scratch/cmake" -DCMAKE_PREFIX_PATH="$prefix"
     quietly cmake --build "$scratch/cmake"
     expect_sum "$scratch/cmake"
+    expect_under_launcher "$scratch/cmake"
 
     echo "pkg-config"
     mkdir "$scratch/make"
@@ -55,6 +60,18 @@ test_installed() {
     [ -x "$prefix/bin/rankexec" ] || return 0
     "$prefix/bin/rankexec" launch -n 2 -- true
     "$prefix/bin/rankexec" --version
+
+    echo "a plugin of the outside project in the stock worker"
+    cat >"$scratch/cmake/job.toml" <<'JOB'
+[group]
+ranks = 4
+plugin = "libplugin.so"
+executor = "guesser"
+[[components]]
+id = "guesser"
+type = "outside.guesser"
+JOB
+    "$prefix/bin/rankexec" run "$scratch/cmake/job.toml" | grep -x 'held_out_accuracy=0.25.*'
 }
 
 # Without what only the command needs: looking for it is an error here.
@@ -77,6 +94,7 @@ test_subproject() {
     quietly cmake --build "$scratch/build" --parallel 2
     "$scratch/build/untouched"
     expect_sum "$scratch/build"
+    expect_under_launcher "$scratch/build"
 }
 
 "test_$mode"

@@ -382,7 +382,7 @@ class Usage(LaunchTest):
 
         done = run(ranks=9, program=["echo", "started"], preexec_fn=limit)
         self.assertEqual((done.returncode, done.stdout), (125, b""), done.stderr)
-        self.assertIn(b"open files", done.stderr)
+        self.assertIn(b"raise the limit", done.stderr)
 
     def test_interpreter_that_is_not_there(self):
         with tempfile.TemporaryDirectory() as folder:
