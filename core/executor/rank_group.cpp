@@ -121,6 +121,8 @@ public:
             return;
         }
         send_to_all(order);
+        // No launcher is left then, and finish() has its time.
+        if (guardian_done_) return;
         // The shims end their ranks with the full grace, and report; what a launcher does on its own
         // signals is cruder (srun kills at once, mpirun after a second), so it comes second.
         loop_.cancel(timer_);

@@ -152,6 +152,13 @@ TEST_P(Launcher, AProgramThatDoesNotExistIsReportedByEveryRank) {
     }
 }
 
+TEST_P(Launcher, SupervisorsThatAreKilledLoseTheGroup) {
+    GroupRun group(options(2, "kill -KILL $PPID; exec sleep 1000"));
+    ASSERT_TRUE(group.run()) << group.lost->message;
+    EXPECT_TRUE(group.lost);
+    EXPECT_TRUE(group.surviving.empty());
+}
+
 TEST_P(Launcher, ForwardsEveryByteOfOutputAndInputToRankZero) {
     auto group_options = options(2, "head -c 3000000 /dev/zero | tr '\\0' x; if [ $RANK = 0 ]; then cat; fi");
     group_options.stdin_mode = wire::StdinMode::rank_zero;
