@@ -5,7 +5,7 @@
 #include <map>
 #include <tuple>
 
-#include "rankexec/core/cli/printable.hpp"
+#include "rankexec/core/model/printable.hpp"
 #include "rankexec/core/model/rank_list.hpp"
 
 namespace rankexec::cli {

@@ -6,8 +6,8 @@
 #include <optional>
 #include <utility>
 
-#include "rankexec/core/cli/printable.hpp"
 #include "rankexec/core/cli/table.hpp"
+#include "rankexec/core/model/printable.hpp"
 
 namespace rankexec::cli {
 namespace {

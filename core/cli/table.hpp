@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
 namespace rankexec::cli {
+
+/// Longer names are cut.
+inline constexpr std::size_t kLongestName = 40;
 
 /// A table for people: columns as wide as their widest cell, two blanks between them.
 class Table {

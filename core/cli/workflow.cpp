@@ -4,8 +4,8 @@
 #include <chrono>
 #include <utility>
 
-#include "rankexec/core/cli/printable.hpp"
 #include "rankexec/core/cli/table.hpp"
+#include "rankexec/core/model/printable.hpp"
 
 namespace rankexec::cli {
 namespace {

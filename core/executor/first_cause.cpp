@@ -28,7 +28,19 @@ std::optional<Failure> FirstCause::choose() const {
     std::ranges::sort(ranks);
     ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
     if (ranks.size() > 1 && failure.ranks.empty()) failure.ranks = std::move(ranks);
+    tell_of_others(failure);
     return failure;
+}
+
+void FirstCause::tell_of_others(Failure& failure) const {
+    for (const auto& report : reports_) {
+        const auto& rank = report.failure.rank;
+        if (!rank || rank == failure.rank) continue;
+        const bool known =
+            std::ranges::any_of(failure.others, [&](const RankFault& fault) { return fault.rank == *rank; });
+        if (!known) failure.others.push_back({*rank, fault_of(report.failure)});
+    }
+    std::ranges::sort(failure.others, {}, &RankFault::rank);
 }
 
 FirstCause::Kind kind_of_death(const ExitStatus& status) noexcept {

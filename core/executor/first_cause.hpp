@@ -30,8 +30,10 @@ public:
     /// Whether a rank has died: no further report changes more than which one.
     [[nodiscard]] bool has_death() const noexcept;
     /// The cause: the first kind that occurred, and the earliest within it. `ranks` of the failure
-    /// holds every rank that reported, when there are several.
+    /// holds every rank that reported, when there are several, and `others` what the others reported.
     [[nodiscard]] std::optional<Failure> choose() const;
+    /// Adds to `failure.others` what is known here of ranks that it does not tell of yet.
+    void tell_of_others(Failure& failure) const;
     void clear() noexcept { reports_.clear(); }
 
 private:

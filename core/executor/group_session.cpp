@@ -54,6 +54,7 @@ void GroupSession::launch(Context context, std::function<void(tl::expected<void,
     auto started = RankGroup::start(loop_, options_.group, std::move(callbacks), true, incarnation_);
     if (!started) {
         failure_ = started.error();
+        complete(*failure_);
         fail_everything(*failure_);
         advance(GroupEvent::gone);
         return;
@@ -130,6 +131,10 @@ void GroupSession::on_handler(int rank, wire::Message&& message) {
         on_event_done(rank, std::move(*done));
         return;
     }
+    if (auto* stack = std::get_if<wire::StackReport>(&message)) {
+        on_stack(rank, std::move(*stack));
+        return;
+    }
     rank_at(rank).handler_attached = true;
     on_attached(rank);
 }
@@ -157,6 +162,7 @@ void GroupSession::on_hello(int rank, wire::Hello&& hello) {
     entry.hello = true;
     entry.pid = hello.pid;
     entry.host = std::move(hello.host);
+    entry.reports_stacks = std::ranges::find(hello.capabilities, wire::kStackReports) != hello.capabilities.end();
     on_attached(rank);
 }
 
@@ -216,6 +222,8 @@ void GroupSession::on_rank_exited(const wire::RankExited& report) {
                                                  : "during initialisation");
     failure.exit = report.status;
     failure.stderr_tail = report.stderr_tail;
+    failure.out_of_memory = report.out_of_memory;
+    if (!report.stack.empty()) failure.stacks.push_back({report.rank, report.stack, {}});
     note_loss(kind_of_death(report.status), std::move(failure));
 }
 
@@ -229,6 +237,7 @@ void GroupSession::judge_loss() {
     loss_timer_ = 0;
     failure_ = loss_.choose();
     if (!failure_) return;
+    complete(*failure_);
     if (!advance(GroupEvent::lost)) return;
     tell_ranks_to_close("the group failed: " + failure_->message);
     fail_everything(*failure_);
@@ -317,6 +326,7 @@ void GroupSession::on_group_ended(const wire::SupervisionEnded& report) {
         }
         loop_.cancel(loss_timer_);
         failure_ = loss_.choose();
+        complete(*failure_);
         fail_everything(*failure_);
     }
     // Its callback is on the stack.
@@ -338,6 +348,14 @@ Failure GroupSession::failure_of_rank(int rank, ReturnCode code, std::string mes
     failure.host = entry.host;
     failure.pid = entry.pid;
     return failure;
+}
+
+void GroupSession::complete(Failure& failure) const {
+    failure.log_directory = options_.group.log_directory;
+    if (!open_) return;
+    if (failure.task.empty()) failure.task = open_->task.name;
+    // Ranks that threw because of it.
+    open_->cause.tell_of_others(failure);
 }
 
 ReturnCode GroupSession::code_of_loss() const {

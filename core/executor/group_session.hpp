@@ -79,6 +79,7 @@ private:
         bool relay_attached = false;
         bool initialised = false;
         bool exited = false;
+        bool reports_stacks = false;  ///< when it is asked to
         std::int64_t pid = 0;
         std::string host;
         std::uint64_t handled_events = 0;  ///< how many of this rank's events the parent has handled
@@ -89,7 +90,9 @@ private:
         std::vector<std::optional<wire::Result>> results;
         std::optional<Failure> verdict;  ///< abort or deadline: what the reply will say
         FirstCause cause;
+        std::set<int> asked;  ///< ranks whose stacks the verdict still waits for
         bool told_to_abort = false;
+        EventLoop::TimerId stack_timer = 0;
         EventLoop::TimerId settle_timer = 0;
         EventLoop::TimerId grace_timer = 0;
     };
@@ -115,6 +118,9 @@ private:
 
     void start_next_task();
     void expire(std::uint64_t id);
+    void ask_for_stacks();
+    void on_stack(int rank, wire::StackReport&& report);
+    void stacks_are_in();
     [[nodiscard]] std::optional<Task> take_from_queue(std::uint64_t id);
     void abort_ranks(const std::string& reason);
     void expect_end_of_task();
@@ -127,6 +133,8 @@ private:
     void note_loss(FirstCause::Kind kind, Failure failure);
     void judge_loss();
     void fail_everything(const Failure& failure);
+    /// What every failure of this group has: the task that is open, and where the logs are.
+    void complete(Failure& failure) const;
     void tell_ranks_to_close(const std::string& reason);
     void end_after_grace(std::chrono::milliseconds grace);
 

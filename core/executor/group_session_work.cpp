@@ -13,6 +13,23 @@ namespace {
 /// How long a rank's death may take to be reported after a peer's exception that it caused.
 constexpr std::chrono::milliseconds kSettle{10};
 
+/// For ranks to say where they hang; a rank that is stopped never does.
+constexpr std::chrono::milliseconds kStackPatience{250};
+
+/// Within the limits that a rank has promised to keep.
+RankStack bounded(int rank, wire::StackReport&& report) {
+    RankStack stack{rank, {}, std::move(report.missing)};
+    std::size_t bytes = 0;
+    for (auto& frame : report.frames) {
+        bytes += frame.size();
+        if (stack.frames.size() == wire::kReportedFrames || bytes > wire::kReportedBytes) break;
+        stack.frames.push_back(std::move(frame));
+    }
+    if (stack.missing.size() > wire::kReportedBytes) stack.missing.resize(wire::kReportedBytes);
+    if (stack.frames.empty() && stack.missing.empty()) stack.missing = "its report is empty";
+    return stack;
+}
+
 }  // namespace
 
 // ---- tasks --------------------------------------------------------------------------------------
@@ -94,7 +111,37 @@ void GroupSession::expire(std::uint64_t id) {
     failure.message = "task \"" + open_->task.name + "\" has passed its deadline of " +
                       std::to_string(open_->task.options.deadline.count()) + " ms; no answer from ranks " +
                       format_ranks(failure.ranks);
-    if (!open_->verdict) open_->verdict = std::move(failure);
+    if (open_->verdict || !open_->cause.empty()) return;  // it is being aborted already
+    open_->verdict = std::move(failure);
+    ask_for_stacks();
+}
+
+/// Before the abort, which would send them elsewhere.
+void GroupSession::ask_for_stacks() {
+    for (const int rank : open_->verdict->ranks) {
+        auto& stacks = open_->verdict->stacks;
+        if (!rank_at(rank).reports_stacks) {
+            stacks.push_back({rank, {}, "the rank reports none"});
+            continue;
+        }
+        stacks.push_back({rank, {}, "no answer within " + std::to_string(kStackPatience.count()) + " ms"});
+        open_->asked.insert(rank);
+        send(*handler_, rank, wire::ReportStack{open_->task.id});
+    }
+    if (open_->asked.empty()) return stacks_are_in();
+    open_->stack_timer = loop_.call_after(kStackPatience, [this] { stacks_are_in(); });
+}
+
+void GroupSession::on_stack(int rank, wire::StackReport&& report) {
+    if (!open_ || report.task_id != open_->task.id || open_->asked.erase(rank) == 0) return;
+    auto& stacks = open_->verdict->stacks;
+    *std::ranges::find(stacks, rank, &RankStack::rank) = bounded(rank, std::move(report));
+    if (open_->asked.empty()) stacks_are_in();
+}
+
+void GroupSession::stacks_are_in() {
+    loop_.cancel(open_->stack_timer);
+    open_->asked.clear();
     abort_ranks("the deadline has passed");
     expect_end_of_task();
 }
@@ -159,7 +206,9 @@ void GroupSession::on_result(int rank, wire::Result&& result) {
     }
     auto& slot = open_->results[static_cast<std::size_t>(rank)];
     if (slot) return;
-    if (!result.reply.ok() && !open_->told_to_abort) {
+    // What a rank throws once it was told to stop is no cause, but worth telling beside the cause.
+    const bool beside = !open_->cause.empty() && result.reply.code != ReturnCode::task_aborted;
+    if (!result.reply.ok() && (!open_->told_to_abort || beside)) {
         auto failure = result.reply.failure.value_or(Failure{});
         failure.code = result.reply.code;
         failure.rank = rank;
@@ -190,6 +239,9 @@ void GroupSession::finish_task_if_complete() {
     // A failed rank may be the victim of one whose death is about to be reported.
     if (!open_->cause.empty() && !open_->told_to_abort) return;
     if (open_->verdict) {
+        for (const int rank : open_->asked) {
+            std::ranges::find(open_->verdict->stacks, rank, &RankStack::rank)->missing = "it answered late";
+        }
         finish_task(*open_->verdict);
         return;
     }
@@ -212,6 +264,7 @@ void GroupSession::finish_task_if_complete() {
 
 void GroupSession::finish_task(Failure failure) {
     drop_timers(*open_);
+    complete(failure);
     auto reply = collect(*open_);
     reply.reply = Shareable::failed(std::move(failure));
     auto done = std::move(open_->task.on_done);
@@ -235,7 +288,8 @@ GroupReply GroupSession::collect(OpenTask& open) const {
 }
 
 void GroupSession::drop_timers(OpenTask& open) {
-    for (const auto timer : {open.task.deadline_timer, open.settle_timer, open.grace_timer}) loop_.cancel(timer);
+    for (const auto timer : {open.task.deadline_timer, open.settle_timer, open.grace_timer, open.stack_timer})
+        loop_.cancel(timer);
 }
 
 // ---- events -------------------------------------------------------------------------------------

@@ -24,6 +24,23 @@ struct RANKEXEC_EXPORT ExitStatus {
 
 /// "exit code 3" or "signal 9 (SIGKILL)".
 [[nodiscard]] RANKEXEC_EXPORT std::string to_string(const ExitStatus& status);
+/// "SIGKILL"; "signal 1000" for a number that has no name.
+[[nodiscard]] RANKEXEC_EXPORT std::string signal_name(int number);
+
+/// What became of one rank, in a few words: how it ended, or what it threw.
+struct RANKEXEC_EXPORT RankFault {
+    int rank = 0;
+    std::string what;
+    friend bool operator==(const RankFault&, const RankFault&) = default;
+};
+
+/// Where the code of a rank stood, by the rank's own account.
+struct RANKEXEC_EXPORT RankStack {
+    int rank = 0;
+    std::vector<std::string> frames;  ///< innermost first
+    std::string missing;              ///< why there are none; empty otherwise
+    friend bool operator==(const RankStack&, const RankStack&) = default;
+};
 
 /// Why a group or a task failed, named by the rank that caused it. Expected failures travel as data:
 /// this is what a failed reply carries, and the error type of calls that return tl::expected.
@@ -36,11 +53,37 @@ struct RANKEXEC_EXPORT Failure {
     std::optional<ExitStatus> exit;        ///< when the rank's process ended
     std::vector<std::string> stderr_tail;  ///< last lines of its standard error, oldest first
     std::vector<int> ranks;                ///< all ranks concerned: those that never came, or have not answered
+    std::string task;                      ///< the task that was being executed; empty: none
+    std::string exception;                 ///< type of what that rank's user code threw; empty: nothing, or unknown
+    bool out_of_memory = false;            ///< the kernel killed that rank because memory had run out
+    std::vector<RankFault> others;         ///< ranks that failed beside that one, perhaps because of it
+    std::vector<RankStack> stacks;         ///< of the rank that crashed, or of those that have not answered
+    std::string log_directory;             ///< the ranks' whole output is there, as rank-N.out and .err; empty: nowhere
 
     friend bool operator==(const Failure&, const Failure&) = default;
 
-    /// Everything above in at most one screen of text, without a trailing line break.
+    /// Everything above in at most one screen of text (24 lines, and up to 12 of stacks), safe on a
+    /// terminal, without a trailing line break. Ranks with the same fault or the same stack are folded.
     [[nodiscard]] std::string describe() const;
+    /// Its first line without the code: the message's first line or, without one, who ended and how.
+    [[nodiscard]] std::string headline() const;
 };
+
+/// `faults` by what they say, each with its ranks in order; the order is that of the first rank of each.
+struct RANKEXEC_EXPORT FoldedFault {
+    std::vector<int> ranks;
+    std::string what;
+};
+[[nodiscard]] RANKEXEC_EXPORT std::vector<FoldedFault> fold(const std::vector<RankFault>& faults);
+/// The same for stacks.
+struct RANKEXEC_EXPORT FoldedStack {
+    std::vector<int> ranks;
+    std::vector<std::string> frames;
+    std::string missing;
+};
+[[nodiscard]] RANKEXEC_EXPORT std::vector<FoldedStack> fold(const std::vector<RankStack>& stacks);
+
+/// What a RankFault says about a rank that failed like this: its exit status, else its message.
+[[nodiscard]] RANKEXEC_EXPORT std::string fault_of(const Failure& failure);
 
 }  // namespace rankexec

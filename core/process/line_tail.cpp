@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "rankexec/core/model/utf8.hpp"
+#include "rankexec/core/system/crash_marks.hpp"
 
 namespace rankexec::process {
 namespace {
@@ -38,12 +39,12 @@ void LineTail::append(std::string_view bytes) {
     if (text_.size() > 2 * kKeptBytes) text_.erase(0, text_.size() - kKeptBytes);
 }
 
-std::vector<std::string> LineTail::lines() const {
+std::vector<std::string> LineTail::last_lines(std::size_t count) const {
     std::string_view rest(text_);
     if (rest.size() > kKeptBytes) rest.remove_prefix(rest.size() - kKeptBytes);
     while (!rest.empty() && (rest.back() == '\n' || rest.back() == '\r')) rest.remove_suffix(1);
     std::vector<std::string> lines;
-    while (!rest.empty() && lines.size() < kLines) {
+    while (!rest.empty() && lines.size() < count) {
         const auto cut = rest.rfind('\n');
         const auto line = cut == std::string_view::npos ? rest : rest.substr(cut + 1);
         lines.push_back(shortened(last_painted(line)));
@@ -51,6 +52,35 @@ std::vector<std::string> LineTail::lines() const {
     }
     std::reverse(lines.begin(), lines.end());
     return lines;
+}
+
+LineTail::LastWords LineTail::last_words() const {
+    LastWords words;
+    words.lines = last_lines(kLines + kFrames + 2);
+    const auto last = [&](std::string_view beginning) {
+        const auto found = std::find_if(words.lines.rbegin(), words.lines.rend(),
+                                        [&](const std::string& line) { return line.starts_with(beginning); });
+        return found == words.lines.rend() ? words.lines.end() : found.base() - 1;
+    };
+    const auto begin = last(crash_mark::kBegin);
+    const auto end = last(crash_mark::kEnd);
+    if (begin != words.lines.end() && end != words.lines.end() && begin < end) {
+        // Other threads may have written between the frames; what they wrote stays.
+        std::vector<std::string> rest(words.lines.begin(), begin);
+        for (auto line = begin + 1; line != end; ++line) {
+            if (line->starts_with(crash_mark::kFrame)) {
+                const auto space = line->find(' ', crash_mark::kFrame.size());
+                words.stack.push_back(space == std::string::npos ? *line : line->substr(space + 1));
+            } else {
+                rest.push_back(std::move(*line));
+            }
+        }
+        rest.insert(rest.end(), end + 1, words.lines.end());
+        words.lines = std::move(rest);
+    }
+    const auto surplus = words.lines.size() - std::min(words.lines.size(), kLines);
+    words.lines.erase(words.lines.begin(), words.lines.begin() + static_cast<std::ptrdiff_t>(surplus));
+    return words;
 }
 
 }  // namespace rankexec::process

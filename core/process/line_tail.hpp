@@ -14,15 +14,24 @@ class LineTail {
 public:
     static constexpr std::size_t kKeptBytes = std::size_t{64} * 1024;
     static constexpr std::size_t kLines = 20;
+    static constexpr std::size_t kFrames = 64;
     static constexpr std::size_t kLineBytes = 1024;
 
     void append(std::string_view bytes);
 
     /// The last lines, oldest first, as valid UTF-8: of a line rewritten by carriage returns the last
     /// state, of an overlong line its beginning and its end. Blank lines at the end are left out.
-    [[nodiscard]] std::vector<std::string> lines() const;
+    [[nodiscard]] std::vector<std::string> lines() const { return last_words().lines; }
+
+    struct LastWords {
+        std::vector<std::string> lines;  ///< as above, without what belongs to the stack
+        std::vector<std::string> stack;  ///< frames that a crashing rank wrote last (crash_marks.hpp)
+    };
+    [[nodiscard]] LastWords last_words() const;
 
 private:
+    [[nodiscard]] std::vector<std::string> last_lines(std::size_t count) const;
+
     std::string text_;
 };
 

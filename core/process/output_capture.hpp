@@ -58,7 +58,7 @@ public:
     /// Reads what is there and closes the pipes now.
     void close_pipes();
 
-    [[nodiscard]] std::vector<std::string> stderr_tail() const { return tail_.lines(); }
+    [[nodiscard]] LineTail::LastWords last_words() const { return tail_.last_words(); }
     [[nodiscard]] bool finished() const noexcept { return finished_; }
 
     static constexpr std::chrono::milliseconds kDrainTime{100};

@@ -86,14 +86,16 @@ tl::expected<void, StartError> SupervisedProcess::start(ChildRequest request, co
     return {};
 }
 
-void SupervisedProcess::exited(const ExitStatus& status, bool by_us) {
+void SupervisedProcess::exited(const ExitStatus& status, bool by_us, bool out_of_memory) {
     running_ = false;
     input_.close();
     capture_.read_written();
+    auto words = capture_.last_words();
     if (options_.rank == kLauncher) {
-        callbacks_.report(wire::LauncherExited{status, capture_.stderr_tail()});
+        callbacks_.report(wire::LauncherExited{status, std::move(words.lines)});
     } else {
-        callbacks_.report(wire::RankExited{options_.rank, status, by_us, capture_.stderr_tail()});
+        callbacks_.report(wire::RankExited{options_.rank, status, by_us, std::move(words.lines), out_of_memory,
+                                           std::move(words.stack)});
     }
     capture_.process_exited();
 }

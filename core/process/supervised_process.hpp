@@ -47,7 +47,8 @@ public:
     [[nodiscard]] bool output_ended() const noexcept { return capture_.finished(); }
 
     /// The process is a zombie now: reports its last output, and RankExited or LauncherExited.
-    void exited(const ExitStatus& status, bool by_us);
+    /// `out_of_memory`: it was the kernel's out-of-memory killer.
+    void exited(const ExitStatus& status, bool by_us, bool out_of_memory);
     /// Nobody waits for it any more although it may live on: output ends now.
     void give_up();
 

@@ -187,7 +187,8 @@ void Supervisor::on_exit(pid_t pid, const ExitStatus& status) {
     }
     for (auto& process : processes_) {
         if (!process.running() || process.pid() != pid) continue;
-        process.exited(status, end_requested_);
+        const bool killed = status.signalled && status.number == SIGKILL;
+        process.exited(status, end_requested_, killed && !end_requested_ && memory_.claim_kill());
         check_all_exited();
         return;
     }

@@ -14,6 +14,7 @@
 
 #include "rankexec/core/process/child_reaper.hpp"
 #include "rankexec/core/process/control/control_group.hpp"
+#include "rankexec/core/process/out_of_memory.hpp"
 #include "rankexec/core/process/supervised_process.hpp"
 #include "rankexec/core/process/sweep.hpp"
 #include "rankexec/core/system/event_loop.hpp"
@@ -107,6 +108,7 @@ private:
     std::optional<rlimit> descriptor_limit_;
     ChildReaper reaper_;
     Sweep sweep_;
+    OutOfMemoryWatch memory_;
     std::list<SupervisedProcess> processes_;
     bool has_launcher_ = false;
     Environment command_environment_;

@@ -18,8 +18,8 @@ bool allowed_on(ChannelKind kind, Direction direction, const wire::Message& mess
             return to_parent ? is_one_of<wire::Hello, wire::Initialised, wire::Result>(message)
                              : is_one_of<wire::Initialise, wire::Execute, wire::Close>(message);
         case ChannelKind::handler:
-            return to_parent ? is_one_of<wire::Attach, wire::EventDone>(message)
-                             : is_one_of<wire::ParentEvent, wire::AbortTask>(message);
+            return to_parent ? is_one_of<wire::Attach, wire::EventDone, wire::StackReport>(message)
+                             : is_one_of<wire::ParentEvent, wire::AbortTask, wire::ReportStack>(message);
         case ChannelKind::relay:
             return to_parent ? is_one_of<wire::Attach, wire::FireEvent>(message)
                              : is_one_of<wire::EventHandled>(message);

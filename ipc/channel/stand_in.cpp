@@ -31,6 +31,12 @@ std::optional<wire::Message> stand_in_for(std::uint16_t type, const wire::Decode
         event.event_id = *error.call;
         return event;
     }
+    if (is<wire::StackReport>(type)) {
+        wire::StackReport report;
+        report.task_id = *error.call;
+        report.missing = "its report cannot be understood: " + error.message;
+        return report;
+    }
     if (is<wire::EventHandled>(type)) {
         wire::EventHandled handled;
         handled.event_id = *error.call;

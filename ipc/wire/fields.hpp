@@ -59,10 +59,28 @@ struct Fields<ExitStatus> {
 };
 
 template <>
+struct Fields<RankFault> {
+    static auto of(auto& it) {
+        auto& [rank, what] = it;
+        return std::tie(rank, what);
+    }
+};
+
+template <>
+struct Fields<RankStack> {
+    static auto of(auto& it) {
+        auto& [rank, frames, missing] = it;
+        return std::tie(rank, frames, missing);
+    }
+};
+
+template <>
 struct Fields<Failure> {
     static auto of(auto& it) {
-        auto& [code, message, rank, host, pid, exit, stderr_tail, ranks] = it;
-        return std::tie(code, message, rank, host, pid, exit, stderr_tail, ranks);
+        auto& [code, message, rank, host, pid, exit, stderr_tail, ranks, task, exception, out_of_memory, others, stacks,
+               log_directory] = it;
+        return std::tie(code, message, rank, host, pid, exit, stderr_tail, ranks, task, exception, out_of_memory,
+                        others, stacks, log_directory);
     }
 };
 
@@ -245,8 +263,8 @@ template <>
 struct Fields<RankExited> {
     static constexpr std::string_view kName = "RankExited";
     static auto of(auto& it) {
-        auto& [rank, status, by_us, stderr_tail] = it;
-        return std::tie(rank, status, by_us, stderr_tail);
+        auto& [rank, status, by_us, stderr_tail, out_of_memory, stack] = it;
+        return std::tie(rank, status, by_us, stderr_tail, out_of_memory, stack);
     }
 };
 
@@ -364,6 +382,24 @@ template <>
 struct Fields<Dismiss> {
     static constexpr std::string_view kName = "Dismiss";
     static auto of(auto&) { return std::tie(); }
+};
+
+template <>
+struct Fields<ReportStack> {
+    static constexpr std::string_view kName = "ReportStack";
+    static auto of(auto& it) {
+        auto& [task_id] = it;
+        return std::tie(task_id);
+    }
+};
+
+template <>
+struct Fields<StackReport> {
+    static constexpr std::string_view kName = "StackReport";
+    static auto of(auto& it) {
+        auto& [task_id, frames, missing] = it;
+        return std::tie(task_id, frames, missing);
+    }
 };
 
 /// A struct that travels as an array of its fields.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -179,6 +180,8 @@ struct RankExited {
     ExitStatus status;
     bool by_us = false;  ///< after the supervisor had begun to end it
     std::vector<std::string> stderr_tail;
+    bool out_of_memory = false;      ///< the kernel killed it because memory had run out
+    std::vector<std::string> stack;  ///< what it wrote about itself when it crashed; empty: nothing
     friend bool operator==(const RankExited&, const RankExited&) = default;
 };
 
@@ -309,11 +312,33 @@ struct Dismiss {
     friend bool operator==(const Dismiss&, const Dismiss&) = default;
 };
 
+/// Parent to rank: where does the thread stand that executes tasks? Only to ranks that named kStackReports
+/// in their Hello.
+struct ReportStack {
+    std::uint64_t task_id = 0;  ///< whose deadline has passed
+    friend bool operator==(const ReportStack&, const ReportStack&) = default;
+};
+
+/// Rank to parent, answer to ReportStack, at most kReportedFrames and kReportedBytes.
+struct StackReport {
+    std::uint64_t task_id = 0;
+    std::vector<std::string> frames;  ///< innermost first
+    std::string missing;              ///< why there are none; empty otherwise
+    friend bool operator==(const StackReport&, const StackReport&) = default;
+};
+
+/// Capabilities in Hello.
+inline constexpr const char* kZeromq = "zeromq";
+inline constexpr const char* kStackReports = "stack-reports";
+
+inline constexpr std::size_t kReportedFrames = 64;
+inline constexpr std::size_t kReportedBytes = std::size_t{16} * 1024;
+
 using Message =
     std::variant<Hello, Initialise, Initialised, Execute, Result, Close, Attach, ParentEvent, EventDone, AbortTask,
                  FireEvent, EventHandled, ShimHello, RankStarted, RankNotStarted, RankOutput, RankExited, RankOutputEnd,
                  LauncherExited, SupervisionEnded, RankOutputCredit, RankInput, SignalRanks, EndGroup, Supervise,
-                 LauncherStep, ShimSetup, RankSignalled, RankInputTaken, Dismiss>;
+                 LauncherStep, ShimSetup, RankSignalled, RankInputTaken, Dismiss, ReportStack, StackReport>;
 
 /// A message's type number on the wire is its position in Message, from 1: append only.
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
-#include "rankexec/core/cli/printable.hpp"
 #include "rankexec/core/cli/progress_board.hpp"
 #include "rankexec/core/cli/table.hpp"
+#include "rankexec/core/model/printable.hpp"
 
 namespace rankexec::cli {
 namespace {

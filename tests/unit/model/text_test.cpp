@@ -81,6 +81,74 @@ TEST(Failure, DescribesEverythingItKnows) {
               "    last words");
 }
 
+TEST(Failure, FoldsRanksThatFailedInTheSameWay) {
+    auto failure = a_failure();
+    failure.others = {{0, "signal 9 (SIGKILL)"}, {1, "connection closed"}, {3, "signal 9 (SIGKILL)"}};
+    failure.log_directory = "/logs";
+    failure.task = "train";
+    failure.out_of_memory = true;
+    failure.others[0].what = failure.others[2].what = "signal 9 (SIGKILL), out of memory: killed by the kernel";
+    EXPECT_EQ(failure.describe(),
+              "execution_exception: rank 2 ended\n"
+              "  rank 2 on node-1, pid 4711, signal 9 (SIGKILL), out of memory: killed by the kernel, task \"train\"\n"
+              "  ranks 0,3: the same; rank 1: connection closed\n"
+              "  last lines of its standard error (full output: /logs/rank-2.out, /logs/rank-2.err):\n"
+              "    last words");
+    failure.stderr_tail.clear();
+    EXPECT_TRUE(failure.describe().ends_with("\n  full output: /logs/rank-2.out, /logs/rank-2.err"));
+}
+
+TEST(Failure, FoldsEqualStacksAndSaysWhereThereAreNone) {
+    Failure failure;
+    failure.code = ReturnCode::task_timeout;
+    failure.message = "too late";
+    failure.ranks = {0, 1, 2};
+    failure.stacks = {{0, {"poll", "main"}, ""}, {1, {}, "no answer"}, {2, {"poll", "main"}, ""}};
+    EXPECT_EQ(failure.describe(),
+              "task_timeout: too late\n"
+              "  stack of ranks 0,2:\n"
+              "    #0 poll\n"
+              "    #1 main\n"
+              "  rank 1: no stack: no answer");
+}
+
+TEST(Failure, WithoutAMessageItsHeadIsWhoEndedAndHow) {
+    auto failure = a_failure();
+    failure.message.clear();
+    failure.ranks.clear();
+    EXPECT_EQ(failure.describe(),
+              "rank 2 on node-1, pid 4711 failed: signal 9 (SIGKILL)\n"
+              "  last lines of its standard error:\n"
+              "    last words");
+    failure.pid = 0;
+    failure.host.clear();
+    failure.exit = ExitStatus{false, 127};
+    EXPECT_EQ(failure.headline(), "rank 2 could not be started: exit code 127");
+}
+
+TEST(Failure, HasTwentyLinesOfStandardErrorAndAFewOfManyStacks) {
+    auto failure = a_failure();
+    failure.log_directory = "/logs";
+    failure.others = {{0, "exit code 1"}};
+    failure.stderr_tail.clear();
+    for (int line = 1; line <= 20; ++line) failure.stderr_tail.push_back("line " + std::to_string(line));
+    const auto lines = [&] { return std::ranges::count(failure.describe(), '\n') + 1; };
+    EXPECT_NE(failure.describe().find("    line 1\n"), std::string::npos);
+    EXPECT_EQ(lines(), 24);
+    for (int rank = 0; rank < 40; ++rank) {
+        failure.stacks.push_back({rank, std::vector<std::string>(64, "frame of " + std::to_string(rank)), ""});
+    }
+    EXPECT_NE(failure.describe().find("    line 1\n"), std::string::npos);
+    EXPECT_LE(lines(), 36);
+}
+
+TEST(Failure, IsSafeOnATerminal) {
+    auto failure = a_failure();
+    failure.message = "\x1b[2Jgone";
+    failure.stderr_tail = {"\x1b]0;title\x07red"};
+    EXPECT_EQ(failure.describe().find('\x1b'), std::string::npos);
+}
+
 TEST(Failure, LeavesOutWhatItDoesNotKnow) {
     Failure failure;
     failure.code = ReturnCode::launch_error;

@@ -47,6 +47,20 @@ TEST_F(Output, ComesAsItWasWrittenWithAndWithoutLineBreak) {
     }
 }
 
+TEST_F(Output, FramesOfACrashAreNoPartOfTheTail) {
+    const std::string report =
+        "echo before; echo 'rankexec: native stack after SIGSEGV:'; echo '  #0 a+0x1'; echo other thread;"
+        "echo '  #1 b+0x2'; echo 'rankexec: end of stack'; echo after";
+    GuardedGroup group(shell_group(1, "exec >&2; " + report));
+    ASSERT_TRUE(group.run_until_gone());
+    EXPECT_THAT(group.exited[0].stderr_tail, ElementsAre("before", "other thread", "after"));
+    EXPECT_THAT(group.exited[0].stack, ElementsAre("a+0x1", "b+0x2"));
+    GuardedGroup torn(shell_group(1, "echo 'rankexec: native stack after SIGSEGV:' >&2"));
+    ASSERT_TRUE(torn.run_until_gone());
+    EXPECT_EQ(torn.exited[0].stderr_tail.size(), 1U);
+    EXPECT_TRUE(torn.exited[0].stack.empty());
+}
+
 TEST_F(Output, TheTailIsTheLastLinesShortened) {
     GuardedGroup group(shell_group(
         1,

@@ -20,7 +20,8 @@ TEST(Golden, TypeNumbersNeverChange) {
         "Attach",         "ParentEvent",      "EventDone",        "AbortTask",     "FireEvent",      "EventHandled",
         "ShimHello",      "RankStarted",      "RankNotStarted",   "RankOutput",    "RankExited",     "RankOutputEnd",
         "LauncherExited", "SupervisionEnded", "RankOutputCredit", "RankInput",     "SignalRanks",    "EndGroup",
-        "Supervise",      "LauncherStep",     "ShimSetup",        "RankSignalled", "RankInputTaken", "Dismiss"};
+        "Supervise",      "LauncherStep",     "ShimSetup",        "RankSignalled", "RankInputTaken", "Dismiss",
+        "ReportStack",    "StackReport"};
     ASSERT_EQ(std::size(kNames), std::variant_size_v<Message>);
     for (const auto& golden : goldens()) EXPECT_EQ(name_of(golden.message), kNames[golden.message.index()]);
 }

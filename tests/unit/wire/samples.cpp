@@ -28,6 +28,12 @@ Failure failure() {
     failure.exit = ExitStatus{.signalled = true, .number = 9};
     failure.stderr_tail = {"one", "two"};
     failure.ranks = {0, 2};
+    failure.task = "train";
+    failure.exception = "std::runtime_error";
+    failure.out_of_memory = true;
+    failure.others = {{0, "exit code 1"}};
+    failure.stacks = {{1, {"main+0x10"}, ""}, {3, {}, "no answer"}};
+    failure.log_directory = "/logs";
     return failure;
 }
 
@@ -98,8 +104,10 @@ std::vector<Golden> make_goldens() {
          {}},
         {Initialised{}, "92c0928090", {}},
         {Initialised{failure(), changes()},
-         "929806ab72616e6b2032206469656402a66e6f64652d31cd126792c30992a36f6e65a374776f9200029281a46c6f7373"
-         "93cb3fd0000000000000010092a36f6c64a56f6c646572",
+         "929e06ab72616e6b2032206469656402a66e6f64652d31cd126792c30992a36f6e65a374776f920002a5747261696eb2"
+         "7374643a3a72756e74696d655f6572726f72c3919200ab6578697420636f6465203192930191a96d61696e2b30783130"
+         "a0930390a96e6f20616e73776572a52f6c6f67739281a46c6f737393cb3fd0000000000000010092a36f6c64a56f6c64"
+         "6572",
          {}},
         {Execute{1, "train", true, properties(), shareable()},
          "9501a5747261696ec382a26c7293cb3fe00000000000000000a5726f756e64930301019582a46b696e64a77765696768"
@@ -117,8 +125,9 @@ std::vector<Golden> make_goldens() {
          "81a46c6f737393cb3fd0000000000000010092a36f6c64a56f6c646572",
          {"0507000000000000", "", "0000803f000000c00000003f"}},
         {Result{2, 0, Shareable::failed(failure()), {}},
-         "9402009580c080069806ab72616e6b2032206469656402a66e6f64652d31cd126792c30992a36f6e65a374776f920002"
-         "928090",
+         "9402009580c080069e06ab72616e6b2032206469656402a66e6f64652d31cd126792c30992a36f6e65a374776f920002"
+         "a5747261696eb27374643a3a72756e74696d655f6572726f72c3919200ab6578697420636f6465203192930191a96d61"
+         "696e2b30783130a0930390a96e6f20616e73776572a52f6c6f6773928090",
          {}},
         {Close{99, "run ended"}, "9263a972756e20656e646564", {}},
         {Attach{}, "90", {}},
@@ -138,7 +147,9 @@ std::vector<Golden> make_goldens() {
         {RankStarted{1, 4713, "node-1"}, "9301cd1269a66e6f64652d31", {}},
         {RankNotStarted{1, 2, "no such program"}, "930102af6e6f20737563682070726f6772616d", {}},
         {RankOutput{1, OutputStream::standard_error, bytes("oops\n")}, "930102c4056f6f70730a", {}},
-        {RankExited{1, {false, 3}, true, {"last words"}}, "940192c203c391aa6c61737420776f726473", {}},
+        {RankExited{1, {false, 3}, true, {"last words"}, true, {"main+0x10"}},
+         "960192c203c391aa6c61737420776f726473c391a96d61696e2b30783130",
+         {}},
         {RankOutputEnd{1}, "9101", {}},
         {LauncherExited{{true, 15}, {"mpirun: killed"}}, "9292c30f91ae6d706972756e3a206b696c6c6564", {}},
         {SupervisionEnded{{4711, 4712}}, "9192cd1267cd1268", {}},
@@ -161,6 +172,9 @@ std::vector<Golden> make_goldens() {
         {RankSignalled{1, 19}, "920113", {}},
         {RankInputTaken{1, 65536}, "9201ce00010000", {}},
         {Dismiss{}, "90", {}},
+        {ReportStack{7}, "9107", {}},
+        {StackReport{7, {"main+0x10"}, ""}, "930791a96d61696e2b30783130a0", {}},
+        {StackReport{7, {}, "no answer"}, "930790a96e6f20616e73776572", {}},
     };
 }
 

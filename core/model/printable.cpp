@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "rankexec/core/cli/printable.hpp"
+#include "rankexec/core/model/printable.hpp"
 
 #include "rankexec/core/model/utf8.hpp"
 
-namespace rankexec::cli {
+namespace rankexec {
 namespace {
 
 constexpr char kEscape = '\x1b';
@@ -35,4 +35,4 @@ std::string printable(std::string_view text, std::size_t longest) {
     return replace_invalid_utf8(clean) + "...";
 }
 
-}  // namespace rankexec::cli
+}  // namespace rankexec
