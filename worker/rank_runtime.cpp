@@ -3,10 +3,14 @@
 
 #include <unistd.h>
 
+#include <cxxabi.h>
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <memory>
 #include <stdexcept>
 #include <thread>
+#include <typeinfo>
 #include <utility>
 
 #include "rankexec/core/component/configuration_error.hpp"
@@ -52,7 +56,20 @@ Failure failure_here(ReturnCode code, std::string message, int rank) {
     return failure;
 }
 
+/// Of the exception that is being handled, with the name of its type.
+Failure exception_here(ReturnCode code, std::string message, int rank) {
+    auto failure = failure_here(code, std::move(message), rank);
+    const auto* const type = abi::__cxa_current_exception_type();
+    if (type == nullptr) return failure;
+    const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(type->name(), nullptr, nullptr, nullptr),
+                                                           &std::free);
+    failure.exception = name ? name.get() : type->name();
+    return failure;
+}
+
 }  // namespace
+
+bool stacks_wanted() { return std::getenv("RANKEXEC_NO_STACKS") == nullptr; }
 
 /// Sends every event that arises on this rank to the parent; the last component, so that the rank's
 /// own have set what they want to.
@@ -95,7 +112,11 @@ int RankRuntime::run() {
     hello.local_rank = local_rank_;
     hello.world_size = bootstrap_.world_size;
     hello.library_version = RANKEXEC_VERSION;
-    hello.capabilities = {"zeromq"};
+    hello.capabilities = {wire::kZeromq};
+    if (stacks_wanted()) {
+        sampler_ = std::make_unique<StackSampler>(loop_);
+        hello.capabilities.emplace_back(wire::kStackReports);
+    }
     send(ChannelKind::execution, std::move(hello));
     send(ChannelKind::handler, wire::Attach{});
     send(ChannelKind::relay, wire::Attach{});
@@ -122,6 +143,7 @@ int RankRuntime::run() {
     loop_.post([this] { channels_->close(kLinger); });
     loop_.stop();
     reactor.join();
+    sampler_.reset();
     engine_.reset();
     return exit_code;
 }
@@ -169,6 +191,8 @@ void RankRuntime::on_message(wire::Message&& message) {
         lane_->settle(answer, std::move(handled->changes), std::move(handled->error));
     } else if (auto* abort = std::get_if<wire::AbortTask>(&message)) {
         abort_task(abort->task_id, abort->reason);
+    } else if (const auto* ask = std::get_if<wire::ReportStack>(&message)) {
+        report_stack(ask->task_id);
     } else if (auto* initialise = std::get_if<wire::Initialise>(&message)) {
         push(std::move(*initialise));
     } else if (auto* close = std::get_if<wire::Close>(&message)) {
@@ -218,6 +242,14 @@ void RankRuntime::abort_task(std::uint64_t task_id, const std::string& reason) {
     if (signal) signal->trigger(reason);
 }
 
+void RankRuntime::report_stack(std::uint64_t task_id) {
+    if (!sampler_) return;
+    sampler_->request([this, task_id](StackSampler::Sample&& sample) {
+        const wire::StackReport report{task_id, std::move(sample.frames), std::move(sample.missing)};
+        if (const auto sent = channels_->send(ChannelKind::handler, report); !sent) log::error(sent.error());
+    });
+}
+
 void RankRuntime::close_when_handled() {
     if (!closing_ || closed_ || handled_events_ < close_after_) return;
     closed_ = true;
@@ -244,9 +276,9 @@ void RankRuntime::work(wire::Initialise&& message) {
         engine_->add("rankexec.relay", std::make_unique<Relay>(*this));
         initialised_ = true;
     } catch (const std::exception& error) {
-        answer.failure = failure_here(ReturnCode::initialisation_error, error.what(), bootstrap_.rank);
+        answer.failure = exception_here(ReturnCode::initialisation_error, error.what(), bootstrap_.rank);
     } catch (...) {
-        answer.failure = failure_here(ReturnCode::initialisation_error, "unknown exception", bootstrap_.rank);
+        answer.failure = exception_here(ReturnCode::initialisation_error, "unknown exception", bootstrap_.rank);
     }
     send(ChannelKind::execution, std::move(answer));
 }
@@ -313,9 +345,9 @@ Shareable RankRuntime::execute(const wire::Execute& message, Context& context, c
         }
         return reply;
     } catch (const std::exception& error) {
-        return Shareable::failed(failure_here(ReturnCode::execution_exception, error.what(), bootstrap_.rank));
+        return Shareable::failed(exception_here(ReturnCode::execution_exception, error.what(), bootstrap_.rank));
     } catch (...) {
-        return Shareable::failed(failure_here(ReturnCode::execution_exception, "unknown exception", bootstrap_.rank));
+        return Shareable::failed(exception_here(ReturnCode::execution_exception, "unknown exception", bootstrap_.rank));
     }
 }
 

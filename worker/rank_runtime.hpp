@@ -19,8 +19,12 @@
 #include "rankexec/core/system/event_loop.hpp"
 #include "rankexec/ipc/channel/event_lane.hpp"
 #include "rankexec/ipc/channel/peer_channels.hpp"
+#include "rankexec/worker/stack_sampler.hpp"
 
 namespace rankexec::worker {
+
+/// False when the user has set RANKEXEC_NO_STACKS: no signal handler of ours in the worker.
+[[nodiscard]] bool stacks_wanted();
 
 /// One rank's session with its parent.
 ///
@@ -52,6 +56,7 @@ private:
     void on_bad_body(std::uint16_t type, const wire::DecodeError& error);
     void abort_task(std::uint64_t task_id, const std::string& reason);
     void close_when_handled();
+    void report_stack(std::uint64_t task_id);
 
     // On run()'s thread.
     void work(wire::Initialise&& message);
@@ -74,6 +79,7 @@ private:
 
     EventLoop loop_;
     std::unique_ptr<PeerChannels> channels_;  ///< reactor thread
+    std::unique_ptr<StackSampler> sampler_;   ///< of run()'s thread; asked by the reactor
     std::uint64_t close_after_ = 0;           ///< reactor thread: parent event to be handled before the end
     bool closing_ = false;                    ///< reactor thread
     bool closed_ = false;                     ///< reactor thread

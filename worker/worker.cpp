@@ -17,6 +17,7 @@
 
 #include "rankexec/core/system/log.hpp"
 #include "rankexec/core/system/unique_fd.hpp"
+#include "rankexec/worker/crash_report.hpp"
 #include "rankexec/worker/parent_watch.hpp"
 #include "rankexec/worker/rank_runtime.hpp"
 
@@ -78,6 +79,8 @@ int run(const ComponentRegistry& registry) {
     log::set_role("rank " + std::to_string(bootstrap->rank));
     const char* local_rank = std::getenv("LOCAL_RANK");
 
+    std::optional<CrashReport> crash_report;
+    if (stacks_wanted()) crash_report.emplace();
     RankRuntime runtime(registry, *bootstrap, local_rank != nullptr ? std::atoi(local_rank) : bootstrap->rank);
     std::unique_ptr<ParentWatch> watch;
     if (const auto pidfd = take_number("RANKEXEC_PARENT_PIDFD")) {

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // A worker whose executor does on request what a user's code might do.
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
+#include <exception>
 #include <iostream>
 #include <stdexcept>
 #include <thread>
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "rankexec/core/component/executor.hpp"
@@ -19,6 +22,39 @@ using namespace rankexec;
 bool is_meant(const Shareable& input, const Context& context) {
     const auto* rank = input.header("rank");
     return rank == nullptr || rank->integer_or(-1) == -1 || rank->integer_or(-1) == context.integer_or("rank", -2);
+}
+
+/// A name to look for in stacks.
+[[gnu::noinline]] void hang_on_purpose() {
+    for (;;) ::pause();
+}
+
+/// Reads where nothing is, in a way that no compiler sees through.
+void read_nowhere() {
+    volatile std::uintptr_t nowhere = 16;
+    (void)*reinterpret_cast<volatile int*>(nowhere);
+}
+
+[[gnu::noinline]] int overflow_stack(volatile int* depth) {
+    volatile char room[4096];
+    *depth = *depth + 1;
+    room[0] = static_cast<char>(*depth);
+    return *depth < 0 ? 0 : overflow_stack(depth) + room[0];
+}
+
+void crash(const std::string& how) {
+    const rlimit no_core{0, 0};
+    ::setrlimit(RLIMIT_CORE, &no_core);
+    std::cerr << "about to crash\n" << std::flush;
+    if (how == "abort") std::abort();
+    if (how == "terminate") std::terminate();
+    if (how == "overflow") {
+        volatile int depth = 0;
+        overflow_stack(&depth);
+    }
+    if (how == "thread") std::thread(read_nowhere).join();
+    if (how == "own_handler") std::signal(SIGSEGV, [](int) { ::_exit(42); });
+    read_nowhere();
 }
 
 class TestExecutor : public Executor {
@@ -91,9 +127,17 @@ public:
             return reply;
         }
         if (task == "hang") {
+            if (const auto* spared = input.header("not_on"); spared != nullptr && spared->integer_or(-1) == rank)
+                return {};
             std::cout << "hanging\n" << std::flush;
-            for (;;) ::pause();
+            hang_on_purpose();
         }
+        if (task == "crash") {
+            if (meant) crash(input.header("how")->text_or(""));
+            (void)abort.wait_for(std::chrono::seconds(60));
+            return {};
+        }
+        if (task == "throw_all") throw std::runtime_error("everyone fails");
         if (task == "fire") {
             const auto count = input.header("count")->integer_or(1);
             for (std::int64_t number = 0; number < count; ++number) {

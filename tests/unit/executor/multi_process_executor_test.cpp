@@ -238,6 +238,8 @@ TEST_F(Group, M5_AnExceptionOnAnyRankIsAFailureWithItsRankAndTheGroupLivesOn) {
     ASSERT_TRUE(reply.failure);
     EXPECT_EQ(reply.failure->rank, 2);
     EXPECT_EQ(reply.failure->message, "user code failed on purpose");
+    EXPECT_EQ(reply.failure->exception, "std::runtime_error");
+    EXPECT_EQ(reply.failure->task, "throw");
     EXPECT_TRUE(execute("echo").ok());
 }
 
@@ -309,6 +311,109 @@ TEST_F(Group, ADeadlineNamesTheRanksThatHaveNotAnswered) {
     const auto reply = executor->execute("hang", {}, context, abort, with_deadline);
     EXPECT_EQ(reply.reply.code, ReturnCode::task_timeout);
     EXPECT_EQ(reply.reply.failure->ranks, (std::vector<int>{0, 1, 2}));
+}
+
+/// The frames of a stack in one text.
+std::string joined(const RankStack& stack) {
+    std::string text = stack.missing;
+    for (const auto& frame : stack.frames) text += frame + "\n";
+    return text;
+}
+
+TEST_F(Group, ADeadlineCarriesTheStacksOfTheRanksThatHang) {
+    auto options = options_for(3);
+    options.abort_grace = milliseconds(100);
+    options.group.grace = milliseconds(500);
+    HangWatch watch(2);
+    watch.install(options);
+    start(options);
+    ExecuteOptions with_deadline;
+    with_deadline.deadline = milliseconds(1000);
+    auto future = executor->request_execute("hang", with_headers({{"not_on", 1}}), context, abort, with_deadline);
+    watch.wait();
+    const auto failure = *future.get().reply.failure;
+    EXPECT_EQ(failure.ranks, (std::vector<int>{0, 2}));
+    EXPECT_EQ(failure.task, "hang");
+    ASSERT_EQ(failure.stacks.size(), 2U);
+    for (const auto& stack : failure.stacks) {
+        EXPECT_NE(stack.rank, 1);
+        EXPECT_THAT(joined(stack), HasSubstr("hang_on_purpose"));
+        EXPECT_THAT(joined(stack), HasSubstr("rankexec::worker::run"));
+    }
+}
+
+TEST_F(Group, ARankThatIsStoppedIsNamedWithoutAStack) {
+    auto options = options_for(2);
+    options.abort_grace = milliseconds(100);
+    options.group.grace = milliseconds(500);
+    HangWatch watch(2);
+    watch.install(options);
+    start(options);
+    ExecuteOptions with_deadline;
+    with_deadline.deadline = milliseconds(1000);
+    auto future = executor->request_execute("hang", {}, context, abort, with_deadline);
+    watch.wait();
+    ::kill(static_cast<pid_t>(executor->report().ranks[1].pid), SIGSTOP);
+    const auto failure = *future.get().reply.failure;
+    ASSERT_EQ(failure.stacks.size(), 2U);
+    EXPECT_THAT(joined(failure.stacks[0]), HasSubstr("hang_on_purpose"));
+    EXPECT_THAT(failure.stacks[1].missing, HasSubstr("no answer"));
+}
+
+TEST_F(Group, StacksAreOffOnRequest) {
+    auto options = options_for(1);
+    options.abort_grace = milliseconds(100);
+    options.group.grace = milliseconds(500);
+    options.group.environment = {"RANKEXEC_NO_STACKS=1"};
+    start(options);
+    ExecuteOptions with_deadline;
+    with_deadline.deadline = milliseconds(50);
+    const auto hung = executor->execute("hang", {}, context, abort, with_deadline);
+    ASSERT_EQ(hung.reply.failure->stacks.size(), 1U);
+    EXPECT_THAT(hung.reply.failure->stacks[0].missing, HasSubstr("reports none"));
+    start(options);
+    const auto crashed = execute("crash", with_headers({{"how", "segv"}}));
+    EXPECT_EQ(crashed.failure->exit, (ExitStatus{true, SIGSEGV}));
+    EXPECT_TRUE(crashed.failure->stacks.empty());
+}
+
+#if !defined(__SANITIZE_THREAD__)  // which runs handlers elsewhere than where the signal struck
+TEST_F(Group, ACrashCarriesItsStackAndStaysTheSignalItWas) {
+    for (const auto& [how, signal] : {std::pair{"segv", SIGSEGV},
+                                      {"abort", SIGABRT},
+                                      {"overflow", SIGSEGV},
+                                      {"thread", SIGSEGV},
+                                      {"terminate", SIGABRT}}) {
+        SCOPED_TRACE(how);
+        auto options = options_for(2);
+        options.group.environment = {"ASAN_OPTIONS=handle_segv=0:handle_abort=0:use_sigaltstack=0"};
+        start(options);
+        const auto reply = execute("crash", with_headers({{"rank", 1}, {"how", how}}));
+        ASSERT_TRUE(reply.failure);
+        EXPECT_EQ(reply.failure->rank, 1);
+        EXPECT_EQ(reply.failure->exit, (ExitStatus{true, signal})) << reply.failure->describe();
+        ASSERT_EQ(reply.failure->stacks.size(), 1U) << reply.failure->describe();
+        EXPECT_EQ(reply.failure->stacks[0].rank, 1);
+        EXPECT_THAT(joined(reply.failure->stacks[0]), HasSubstr("test_worker+0x"));
+        EXPECT_THAT(reply.failure->stderr_tail, ::testing::Contains("about to crash"));
+        EXPECT_THAT(reply.failure->stderr_tail, ::testing::Not(::testing::Contains(HasSubstr("native stack"))));
+    }
+}
+#endif
+
+TEST_F(Group, ASignalThatTheProgramHandlesIsLeftToIt) {
+    start(1);
+    const auto reply = execute("crash", with_headers({{"how", "own_handler"}}));
+    EXPECT_EQ(reply.failure->exit, (ExitStatus{false, 42}));
+    EXPECT_TRUE(reply.failure->stacks.empty());
+}
+
+TEST_F(Group, TheFailureOfOneTellsWhatBecameOfTheOthers) {
+    start(3);
+    const auto reply = execute("throw_all", with_headers({{"first", 1}}));
+    ASSERT_TRUE(reply.failure);
+    EXPECT_EQ(reply.failure->others.size(), 2U) << reply.failure->describe();
+    for (const auto& other : reply.failure->others) EXPECT_THAT(other.what, HasSubstr("everyone fails"));
 }
 
 TEST_F(Group, ADeadlineCountsWhileTheTaskWaitsInTheQueue) {
