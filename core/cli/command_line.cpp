@@ -27,7 +27,7 @@ struct Words {
     std::string ranks, launcher, command_template, hosts, stdin_mode, grace, timeout, gpus, port, save;
     std::vector<std::string> launcher_args, exports, job;
     std::string master_address, advertise_address, log_directory;
-    bool label = false, tee = false, dry_run = false;
+    bool label = false, tee = false, dry_run = false, json = false;
 };
 
 std::vector<std::string> split_commas(const std::string& text) {
@@ -112,6 +112,7 @@ void add_common(CLI::App& command, Words& words) {
     command.add_option("--command-template", words.command_template, "for --launcher command: the command to run")
         ->type_name("TEXT");
     command.add_option("--hosts", words.hosts, "hosts to place ranks on, with commas")->type_name("A,B");
+    command.add_flag("--json", words.json, "end standard error with the result as one line of JSON");
     command.add_flag("--dry-run", words.dry_run, "show what would be started, and start nothing");
 }
 
@@ -211,6 +212,8 @@ LaunchCommand launch_command(const Words& words, const CLI::App& app, const std:
     }
     command.label = words.label;
     command.dry_run = words.dry_run;
+    command.json = words.json;
+    command.json = words.json;
     if (!words.timeout.empty()) command.timeout = seconds("--timeout", words.timeout);
     return command;
 }
@@ -232,6 +235,7 @@ RunCommand run_command(const Words& words, const std::vector<std::string>& launc
     set_if_given(command.save_file, words.save);
     command.hosts = split_commas(words.hosts);
     command.dry_run = words.dry_run;
+    command.json = words.json;
     return command;
 }
 

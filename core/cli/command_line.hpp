@@ -18,6 +18,7 @@ struct LaunchCommand {
     GroupOptions group;
     bool label = false;
     bool dry_run = false;
+    bool json = false;
     std::optional<std::chrono::milliseconds> timeout;
 };
 
@@ -31,6 +32,7 @@ struct RunCommand {
     std::vector<std::string> hosts;  ///< instead of the job's, when not empty
     std::optional<std::string> save_file;
     bool dry_run = false;
+    bool json = false;
 };
 
 /// Print this on standard output and be done.

@@ -4,20 +4,23 @@
 #include <string>
 
 #include "rankexec/core/cli/command_line.hpp"
+#include "rankexec/core/cli/outcome_json.hpp"
 
-/// The subcommands, each from its arguments to the exit code of the process.
+/// The subcommands, each from its arguments to what the process ends with.
 namespace rankexec::cli {
 
 /// Throws ConfigurationError.
-[[nodiscard]] int launch(const LaunchCommand& command);
+[[nodiscard]] CommandResult launch(const LaunchCommand& command);
 /// Throws ConfigurationError.
-[[nodiscard]] int run(const RunCommand& command);
+[[nodiscard]] CommandResult run(const RunCommand& command);
 
 /// The whole command. Call it on the main thread, once, before other threads exist.
 [[nodiscard]] int run_command_line(int argc, char** argv);
 
 /// One line, or a few, on standard error, with the command's name before it.
 void complain(const std::string& message);
+/// What it said last; empty: nothing. For --json. On the main thread.
+[[nodiscard]] const std::string& last_complaint();
 
 /// Prints to standard output; returns the exit code, after a complaint when it cannot be written.
 [[nodiscard]] int print_text(const std::string& text);

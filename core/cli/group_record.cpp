@@ -2,20 +2,9 @@
 #include "rankexec/core/cli/group_record.hpp"
 
 #include <algorithm>
-#include <map>
 #include <tuple>
 
-#include "rankexec/core/model/printable.hpp"
-#include "rankexec/core/model/rank_list.hpp"
-
 namespace rankexec::cli {
-namespace {
-
-constexpr std::size_t kTailLines = 20;
-constexpr std::size_t kLongestLine = 200;
-constexpr std::size_t kOtherKinds = 4;  ///< of failures that are told apart besides the first
-
-}  // namespace
 
 bool GroupRecord::failed(const Rank& rank) { return rank.status && !rank.by_us && !rank.status->success(); }
 
@@ -31,6 +20,8 @@ void GroupRecord::add_exited(const wire::RankExited& report, Clock::time_point w
     rank.by_us = report.by_us;
     rank.when = when;
     rank.stderr_tail = report.stderr_tail;
+    rank.out_of_memory = report.out_of_memory;
+    rank.stack = report.stack;
     if (failed(rank) && !first_failure_) first_failure_ = when;
 }
 
@@ -70,53 +61,27 @@ std::optional<int> GroupRecord::cause() const {
     return static_cast<int>(*cause);
 }
 
-std::string GroupRecord::other_failures(int cause) const {
-    std::vector<int> same;
-    std::map<std::string, std::vector<int>> others;
-    for (std::size_t index = 0; index < ranks_.size(); ++index) {
-        const auto rank = static_cast<int>(index);
-        if (rank == cause || !failed(ranks_[index])) continue;
-        if (ranks_[index].status == of(cause).status) {
-            same.push_back(rank);
-        } else {
-            others[to_string(*ranks_[index].status)].push_back(rank);
-        }
-    }
-    const auto ranks = [](const std::vector<int>& list) {
-        return (list.size() == 1 ? "rank " : "ranks ") + printable(format_ranks(list), kLongestLine);
-    };
-    std::string text = same.empty() ? "" : ranks(same) + ": the same";
-    std::size_t kinds = 0;
-    for (const auto& [status, list] : others) {
-        if (++kinds > kOtherKinds) return text + "; and others";
-        text += (text.empty() ? "" : "; ") + ranks(list) + ": " + status;
-    }
-    return text;
-}
-
-std::string GroupRecord::card(const CardOptions& options) const {
+Failure GroupRecord::failure() const {
     const int rank = *cause();
     const auto& record = of(rank);
-    std::string text = "rankexec: rank " + std::to_string(rank);
-    if (!record.host.empty()) text += " on " + printable(record.host, kLongestLine);
-    if (record.pid != 0) text += ", pid " + std::to_string(record.pid);
-    text += (record.pid != 0 ? " failed: " : " could not be started: ") + to_string(*record.status) + "\n";
-    const auto others = other_failures(rank);
-    // Why it could not be started is its supervisor's word, which stands nowhere else.
-    const bool started = record.pid != 0;
-    if ((options.show_stderr || !started) && !record.stderr_tail.empty()) {
-        text += started ? "  last lines of its standard error:\n" : "  why:\n";
-        const auto& tail = record.stderr_tail;
-        for (auto line = tail.size() - std::min(tail.size(), kTailLines); line < tail.size(); ++line) {
-            text += "    " + printable(tail[line], kLongestLine) + "\n";
-        }
+    Failure failure;
+    failure.code = record.pid != 0 ? ReturnCode::execution_exception : ReturnCode::launch_error;
+    failure.rank = rank;
+    failure.host = record.host;
+    failure.pid = record.pid;
+    failure.exit = record.status;
+    failure.out_of_memory = record.out_of_memory;
+    failure.stderr_tail = record.stderr_tail;
+    if (!record.stack.empty()) failure.stacks.push_back({rank, record.stack, {}});
+    for (std::size_t index = 0; index < ranks_.size(); ++index) {
+        const auto& other = ranks_[index];
+        if (static_cast<int>(index) == rank || !failed(other)) continue;
+        Failure fault;
+        fault.exit = other.status;
+        fault.out_of_memory = other.out_of_memory;
+        failure.others.push_back({static_cast<int>(index), fault_of(fault)});
     }
-    if (!others.empty()) text += "  " + others + "\n";
-    if (!options.log_directory.empty()) {
-        const auto file = options.log_directory + "/rank-" + std::to_string(rank);
-        text += "  full output: " + file + ".out, " + file + ".err\n";
-    }
-    return text;
+    return failure;
 }
 
 }  // namespace rankexec::cli

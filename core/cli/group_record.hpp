@@ -40,13 +40,9 @@ public:
 
     [[nodiscard]] std::optional<ExitStatus> status(int rank) const { return of(rank).status; }
 
-    /// One screen about the failing rank: who, how, the end of its standard error, which others failed,
-    /// where the logs are. Ends with a line break. Needs a cause().
-    struct CardOptions {
-        std::string log_directory;  ///< empty: no logs
-        bool show_stderr = true;    ///< false: what it wrote stands right above
-    };
-    [[nodiscard]] std::string card(const CardOptions& options) const;
+    /// Everything about the rank that is the cause, and how others failed. Its message is empty: how the
+    /// rank ended says it all. Needs a cause().
+    [[nodiscard]] Failure failure() const;
 
 private:
     struct Rank {
@@ -56,10 +52,11 @@ private:
         bool by_us = false;
         Clock::time_point when;
         std::vector<std::string> stderr_tail;
+        bool out_of_memory = false;
+        std::vector<std::string> stack;
     };
     [[nodiscard]] const Rank& of(int rank) const { return ranks_.at(static_cast<std::size_t>(rank)); }
     [[nodiscard]] static bool failed(const Rank& rank);
-    [[nodiscard]] std::string other_failures(int cause) const;
 
     std::vector<Rank> ranks_;
     std::optional<Clock::time_point> first_failure_;

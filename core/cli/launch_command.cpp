@@ -23,6 +23,7 @@ LaunchSessionOptions session_options(const LaunchCommand& command) {
     LaunchSessionOptions options;
     options.group = command.group;
     options.label = command.label;
+    options.json = command.json;
     options.timeout = command.timeout;
     options.shared_output = same_file(STDOUT_FILENO, STDERR_FILENO);
     options.interactive = ::isatty(STDOUT_FILENO) == 1;
@@ -41,7 +42,7 @@ bool make_log_folder(GroupOptions& group) {
     return !error;
 }
 
-int run_session(const LaunchCommand& command) {
+CommandResult run_session(const LaunchCommand& command) {
     ignore_terminal_signals();
     EventLoop loop;
     std::unique_ptr<LaunchSession> session;
@@ -68,32 +69,32 @@ int run_session(const LaunchCommand& command) {
     hooks.on_done = [&] { loop.stop(); };
     session = std::make_unique<LaunchSession>(loop, session_options(command), std::move(hooks));
     if (const auto started = session->start(); !started) {
-        complain(started.error().describe());
-        return exit_code_of(started.error());
+        if (!command.json) complain(started.error().describe());
+        return {exit_code_of(started.error()), started.error()};
     }
     loop.run();
     input.reset();
-    return session->exit_code();
+    return session->result();
 }
 
 }  // namespace
 
-int launch(const LaunchCommand& command) {
-    if (!fits_this_machine(command.group)) return kExitUsage;
+CommandResult launch(const LaunchCommand& command) {
+    if (!fits_this_machine(command.group)) return {kExitUsage, {}};
     if (command.dry_run) {
         const auto text = describe_launch(command.group);
         if (!text) complain(text.error().describe());
-        if (!text) return exit_code_of(text.error());
-        return print_text(*text);
+        if (!text) return {exit_code_of(text.error()), text.error()};
+        return {print_text(*text), {}};
     }
     auto checked = command;
     // Elsewhere the program may be in other places than here.
     if (command.group.launcher == "local") {
         const auto program = search_program(command.group.program.front());
         if (!program) complain(program.error().message);
-        if (!program) return program.error().exit_code;
+        if (!program) return {program.error().exit_code, {}};
     }
-    if (!make_log_folder(checked.group)) return kExitUsage;
+    if (!make_log_folder(checked.group)) return {kExitUsage, {}};
     return run_session(checked);
 }
 

@@ -143,27 +143,54 @@ void LaunchSession::finish_output() {
     forward(options_.error_fd, error_lines_.finish());
 }
 
-void LaunchSession::conclude() {
-    const bool asked_first = signal_ != 0 || timed_out_ || output_error_ != 0;
-    const auto cause = asked_first ? std::nullopt : record_.cause();
-    if (cause) {
-        exit_code_ = record_.status(*cause)->shell_code();
-        const bool stands_above = options_.group.forward_output && options_.group.world_size == 1;
-        say(record_.card({options_.group.log_directory, !stands_above}));
-    } else if (signal_ != 0) {
-        exit_code_ = exit_code_of_signal(signal_);
-    } else if (timed_out_) {
-        exit_code_ = kExitTimeout;
-    } else if (output_error_ != 0) {
-        exit_code_ = output_error_ == EPIPE ? exit_code_of_signal(SIGPIPE) : kExitFailure;
-    } else if (lost_) {
-        exit_code_ = kExitLauncher;
-        say("rankexec: " + lost_->describe() + "\n");
-    } else if (!record_.all_exited()) {
-        exit_code_ = kExitLauncher;
-        say("rankexec: launcher " + options_.group.launcher + " ended, but ranks " +
-            format_ranks(record_.unreported()) + " have not reported how; see what it said above\n");
+/// What was asked for first is the reason, whatever the ranks did then.
+CommandResult LaunchSession::judge() const {
+    const auto failed = [this](ReturnCode code, std::string message) {
+        Failure failure;
+        failure.code = code;
+        failure.message = std::move(message);
+        failure.log_directory = options_.group.log_directory;
+        return failure;
+    };
+    if (signal_ != 0) return {exit_code_of_signal(signal_), failed(ReturnCode::task_aborted, sigdescr_np(signal_))};
+    if (timed_out_) {
+        auto failure = failed(ReturnCode::task_timeout, timeout_text());
+        failure.ranks = late_;
+        return {kExitTimeout, std::move(failure)};
     }
+    if (output_error_ != 0) {
+        const int code = output_error_ == EPIPE ? exit_code_of_signal(SIGPIPE) : kExitFailure;
+        return {code,
+                failed(ReturnCode::task_aborted, std::string("cannot write output: ") + std::strerror(output_error_))};
+    }
+    if (record_.cause()) {
+        auto failure = record_.failure();
+        failure.log_directory = options_.group.log_directory;
+        return {failure.exit->shell_code(), std::move(failure)};
+    }
+    if (lost_) return {kExitLauncher, lost_};
+    if (record_.all_exited()) return {};
+    auto failure = failed(ReturnCode::launch_error, "launcher " + options_.group.launcher + " ended, but ranks " +
+                                                        format_ranks(record_.unreported()) +
+                                                        " have not reported how; see what it said above");
+    failure.ranks = record_.unreported();
+    return {kExitLauncher, std::move(failure)};
+}
+
+void LaunchSession::conclude() {
+    result_ = judge();
+    // A signal, the time-out and a broken output have been told when they came.
+    const bool told = signal_ != 0 || timed_out_ || output_error_ != 0;
+    if (options_.json || told || !result_.failure) return;
+    auto shown = *result_.failure;
+    const bool stands_above = options_.group.forward_output && options_.group.world_size == 1;
+    if (stands_above && shown.pid != 0) shown.stderr_tail.clear();
+    say("rankexec: " + shown.describe() + "\n");
+}
+
+std::string LaunchSession::timeout_text() const {
+    return "time-out after " + format_figure(static_cast<double>(options_.timeout->count()) / 1000) + " s: ranks " +
+           format_ranks(late_) + " were still running";
 }
 
 // ---- what ends a group early --------------------------------------------------------------------
@@ -177,9 +204,8 @@ void LaunchSession::end(milliseconds grace) {
 void LaunchSession::on_timeout() {
     if (ending_ || record_.any_failed()) return;
     timed_out_ = true;
-    const auto running = record_.running();
-    say("rankexec: time-out after " + format_figure(static_cast<double>(options_.timeout->count()) / 1000) +
-        " s: ranks " + format_ranks(running) + " were still running; ending the group\n");
+    late_ = record_.running();
+    say("rankexec: " + timeout_text() + "; ending the group\n");
     end(options_.group.grace);
 }
 

@@ -7,11 +7,13 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include <tl/expected.hpp>
 
 #include "rankexec/core/cli/group_record.hpp"
 #include "rankexec/core/cli/label_writer.hpp"
+#include "rankexec/core/cli/outcome_json.hpp"
 #include "rankexec/core/cli/output_writer.hpp"
 #include "rankexec/core/executor/group_options.hpp"
 #include "rankexec/core/executor/rank_group.hpp"
@@ -26,6 +28,7 @@ struct LaunchSessionOptions {
     std::optional<std::chrono::milliseconds> timeout;  ///< for the whole group
     int output_fd = 1;
     int error_fd = 2;
+    bool json = false;           ///< the failure is told by whoever asks for it, not here
     bool shared_output = false;  ///< both descriptors are the same terminal or file
     bool interactive = false;    ///< show incomplete lines after a moment
 };
@@ -63,7 +66,7 @@ public:
     bool on_input(const Bytes& bytes);
 
     /// After on_done.
-    [[nodiscard]] int exit_code() const noexcept { return exit_code_; }
+    [[nodiscard]] const CommandResult& result() const noexcept { return result_; }
 
 private:
     void on_started(const wire::RankStarted& report);
@@ -86,6 +89,8 @@ private:
     [[nodiscard]] LabelWriter& lines(wire::OutputStream stream);
     [[nodiscard]] int fd_of(wire::OutputStream stream) const;
     void conclude();
+    [[nodiscard]] CommandResult judge() const;
+    [[nodiscard]] std::string timeout_text() const;
 
     EventLoop& loop_;
     const LaunchSessionOptions options_;
@@ -104,13 +109,14 @@ private:
     int end_signals_ = 0;
     int signal_ = 0;  ///< the first one that asked for the end
     bool timed_out_ = false;
-    int output_error_ = 0;  ///< errno that ended standard output
+    std::vector<int> late_;  ///< ranks that were still running then
+    int output_error_ = 0;   ///< errno that ended standard output
     std::optional<Failure> lost_;
     EventLoop::TimerId timeout_timer_ = 0;
     EventLoop::TimerId settle_timer_ = 0;
     EventLoop::TimerId held_timer_ = 0;
     EventLoop::TimerId stop_timer_ = 0;
-    int exit_code_ = 0;
+    CommandResult result_;
     std::unique_ptr<OutputWriter> writer_;
 };
 

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -121,30 +122,24 @@ std::string format_work(const GroupReport& group, const std::vector<ProgressBoar
     return table.text();
 }
 
-/// False after a complaint.
-bool save_model(const WorkflowOptions& workflow, const Shareable& model, RunDisplay& display) {
-    if (workflow.save_file.empty()) return true;
+/// What went wrong, after a complaint.
+std::optional<Failure> save_model(const WorkflowOptions& workflow, const Shareable& model, RunDisplay& display) {
+    if (workflow.save_file.empty()) return std::nullopt;
     if (const auto saved = write_npz(workflow.save_file, model.tensors); !saved) {
         display.print_error("rankexec: " + saved.error().describe() + "\n");
-        return false;
+        return saved.error();
     }
     display.print("model saved to " + workflow.save_file + "\n");
-    return true;
+    return std::nullopt;
 }
 
-int conclude(const Job& job, const WorkflowReport& report, const GroupReport& group, RunDisplay& display) {
+CommandResult conclude(const Job& job, const WorkflowReport& report, const GroupReport& group, RunDisplay& display) {
     display.print("\n" + format_rounds(report.rounds, job.workflow.metric) + "\n" + format_work(group, display.work()) +
                   "\n");
-    const bool saved = save_model(job.workflow, report.model, display);
+    auto failure = save_model(job.workflow, report.model, display);
     const auto& metric = report.rounds.back().metric;
     if (metric) display.print("held_out_" + job.workflow.metric + "=" + format_metric(*metric) + "\n");
-    return saved ? kExitSuccess : kExitFailure;
-}
-
-std::string failure_text(const Job& job, const Failure& failure) {
-    const auto& logs = job.executor.group.log_directory;
-    return "rankexec: " + failure.describe() + "\n" +
-           (logs.empty() ? "" : "  full output of the ranks: " + logs + "\n");
+    return {failure ? kExitFailure : kExitSuccess, std::move(failure)};
 }
 
 /// Starts nothing before everything that can be checked was.
@@ -187,7 +182,7 @@ RunDisplay::Options display_options(const GroupOptions& group) {
 
 int exit_code_of_output(int error) { return error == EPIPE ? exit_code_of_signal(SIGPIPE) : kExitFailure; }
 
-int run_job(const Job& job) {
+CommandResult run_job(const Job& job, bool json) {
     ignore_terminal_signals();
     InterruptWatch::block();
     const Signal abort;
@@ -204,32 +199,33 @@ int run_job(const Job& job) {
     const auto report = run.run();
     display.end();
     if (report) {
-        const int code = conclude(job, *report, run.group(), display);
+        auto result = conclude(job, *report, run.group(), display);
         writer.flush();
-        return code == kExitSuccess && output_error != 0 ? exit_code_of_output(output_error) : code;
+        if (result.exit_code == kExitSuccess && output_error != 0) result.exit_code = exit_code_of_output(output_error);
+        return result;
     }
-    display.print_error(failure_text(job, report.error()));
+    if (!json) display.print_error("rankexec: " + report.error().describe() + "\n");
     writer.flush();
-    if (interrupts.first_signal() != 0) return exit_code_of_signal(interrupts.first_signal());
-    return output_error != 0 ? exit_code_of_output(output_error) : exit_code_of(report.error());
+    if (interrupts.first_signal() != 0) return {exit_code_of_signal(interrupts.first_signal()), report.error()};
+    return {output_error != 0 ? exit_code_of_output(output_error) : exit_code_of(report.error()), report.error()};
 }
 
 }  // namespace
 
-int run(const RunCommand& command) {
+CommandResult run(const RunCommand& command) {
     auto job = read_job(command.job_file, launcher_names());
     apply_overrides(command, job);
-    if (!fits_this_machine(job.executor.group)) return kExitUsage;
+    if (!fits_this_machine(job.executor.group)) return {kExitUsage, {}};
     if (const auto resolved = resolve_job(job); !resolved) {
         complain(resolved.error().message);
-        return resolved.error().exit_code;
+        return {resolved.error().exit_code, {}};
     }
-    if (!can_save(job)) return kExitUsage;
-    if (!command.dry_run) return run_job(job);
+    if (!can_save(job)) return {kExitUsage, {}};
+    if (!command.dry_run) return run_job(job, command.json);
     const auto text = describe_launch(job.executor.group);
     if (!text) complain(text.error().describe());
-    if (!text) return exit_code_of(text.error());
-    return print_text(*text);
+    if (!text) return {exit_code_of(text.error()), text.error()};
+    return {print_text(*text), {}};
 }
 
 }  // namespace rankexec::cli

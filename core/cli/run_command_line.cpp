@@ -19,14 +19,57 @@ namespace rankexec::cli {
 namespace {
 
 struct Execute {
-    int operator()(const LaunchCommand& command) const { return launch(command); }
-    int operator()(const RunCommand& command) const { return run(command); }
-    int operator()(const PrintCommand& command) const { return print_text(command.text); }
+    CommandResult operator()(const LaunchCommand& command) const { return launch(command); }
+    CommandResult operator()(const RunCommand& command) const { return run(command); }
+    CommandResult operator()(const PrintCommand& command) const { return {print_text(command.text), {}}; }
 };
+
+bool wants_json(const Command& command) {
+    return std::visit(
+        [](const auto& any) {
+            if constexpr (requires { any.json; }) return any.json;
+            return false;
+        },
+        command);
+}
+
+std::string& kept_complaint() {
+    static std::string kept;
+    return kept;
+}
+
+/// The last line of standard error, whatever came before it.
+void print_json(CommandResult result) {
+    if (result.exit_code != kExitSuccess && !result.failure) {
+        result.failure.emplace();
+        result.failure->code = ReturnCode::bad_request_data;
+        result.failure->message = last_complaint();
+    }
+    std::cerr << to_json(result) + "\n" << std::flush;
+}
+
+CommandResult execute(const Command& command) {
+    try {
+        return std::visit(Execute{}, command);
+    } catch (const ConfigurationError& error) {
+        complain(error.what());
+        return {exit_code_of(error), {}};
+    } catch (const std::bad_alloc&) {
+        complain("out of memory");
+    } catch (const std::exception& error) {
+        complain(error.what());
+    }
+    return {kExitFailure, {}};
+}
 
 }  // namespace
 
-void complain(const std::string& message) { std::cerr << "rankexec: " + message + "\n" << std::flush; }
+void complain(const std::string& message) {
+    kept_complaint() = message;
+    std::cerr << "rankexec: " + message + "\n" << std::flush;
+}
+
+const std::string& last_complaint() { return kept_complaint(); }
 
 int print_text(const std::string& text) {
     errno = 0;
@@ -45,20 +88,14 @@ bool fits_this_machine(const GroupOptions& group) {
 
 int run_command_line(int argc, char** argv) {
     open_closed_standard_streams();
-    try {
-        const auto command = parse_command_line(std::vector<std::string>(argv + 1, argv + argc), launcher_names());
-        if (command) return std::visit(Execute{}, *command);
+    const auto command = parse_command_line(std::vector<std::string>(argv + 1, argv + argc), launcher_names());
+    if (!command) {
         complain(command.error() + "\nfor help: rankexec help");
         return kExitUsage;
-    } catch (const ConfigurationError& error) {
-        complain(error.what());
-        return exit_code_of(error);
-    } catch (const std::bad_alloc&) {
-        complain("out of memory");
-    } catch (const std::exception& error) {
-        complain(error.what());
     }
-    return kExitFailure;
+    const auto result = execute(*command);
+    if (wants_json(*command)) print_json(result);
+    return result.exit_code;
 }
 
 }  // namespace rankexec::cli

@@ -134,7 +134,10 @@ void add_tail(Lines& lines, const Failure& failure, std::size_t room) {
         if (!logs.empty()) lines.push_back("  full output: " + logs);
         return;
     }
-    lines.push_back("  last lines of its standard error" + (logs.empty() ? "" : " (full output: " + logs + ")") + ":");
+    // Of what could not be started, the supervisor has written them.
+    const bool started = !is_plain_end(failure) || failure.pid != 0;
+    lines.push_back((started ? "  last lines of its standard error" : "  why") +
+                    (logs.empty() ? "" : " (full output: " + logs + ")") + ":");
     Lines tail;
     for (const auto& text : failure.stderr_tail) {
         for (auto& line : lines_of(text, kLineBytes)) tail.push_back("    " + std::move(line));

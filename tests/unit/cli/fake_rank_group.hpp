@@ -29,7 +29,7 @@ public:
             for (int rank = 0; rank < ranks; ++rank) callbacks.on_started({rank, 100 + rank, "here"});
         }
         void exit(int rank, ExitStatus status, bool by_us = false) const {
-            callbacks.on_exited({rank, status, by_us, {"last words"}});
+            callbacks.on_exited({rank, status, by_us, {"last words"}, false, {}});
         }
         void output(int rank, wire::OutputStream stream, const std::string& text) const {
             const auto bytes = std::as_bytes(std::span(text));

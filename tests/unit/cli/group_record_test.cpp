@@ -14,7 +14,6 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
-using testing::StartsWith;
 
 class GroupRecordTest : public testing::Test {
 protected:
@@ -24,7 +23,7 @@ protected:
 
     void exit(int rank, ExitStatus status, std::chrono::milliseconds when, bool by_us = false,
               std::vector<std::string> tail = {}) {
-        record.add_exited({rank, status, by_us, std::move(tail)}, GroupRecord::Clock::time_point(when));
+        record.add_exited({rank, status, by_us, std::move(tail), false, {}}, GroupRecord::Clock::time_point(when));
     }
 
     GroupRecord record{6};
@@ -66,18 +65,26 @@ TEST_F(GroupRecordTest, WhomWeEndedDidNotFail) {
 
 TEST_F(GroupRecordTest, CardSaysWhoHowAndWhere) {
     exit(2, {false, 3}, 0ms, false, {"Traceback", "ValueError: \x1b[31mno data\x1b[0m"});
-    EXPECT_EQ(record.card({"/logs", true}),
-              "rankexec: rank 2 on node1, pid 102 failed: exit code 3\n"
+    EXPECT_EQ(record.failure().describe(),
+              "rank 2 on node1, pid 102 failed: exit code 3\n"
               "  last lines of its standard error:\n"
               "    Traceback\n"
-              "    ValueError: no data\n"
-              "  full output: /logs/rank-2.out, /logs/rank-2.err\n");
-    EXPECT_EQ(record.card({"", false}), "rankexec: rank 2 on node1, pid 102 failed: exit code 3\n");
+              "    ValueError: no data");
 }
 
 TEST_F(GroupRecordTest, CardNamesSignals) {
     exit(2, {true, SIGKILL}, 0ms);
-    EXPECT_THAT(record.card({}), HasSubstr("signal 9 (SIGKILL)"));
+    EXPECT_THAT(record.failure().describe(), HasSubstr("signal 9 (SIGKILL)"));
+}
+
+TEST_F(GroupRecordTest, CardTellsOfMemoryAndOfACrash) {
+    wire::RankExited killed{2, {true, SIGKILL}, false, {}, true, {}};
+    record.add_exited(killed, {});
+    EXPECT_EQ(record.failure().describe(),
+              "rank 2 on node1, pid 102 failed: signal 9 (SIGKILL), out of memory: killed by the kernel");
+    GroupRecord crashed(1);
+    crashed.add_exited({0, {true, SIGSEGV}, false, {}, false, {"prog+0x1"}}, {});
+    EXPECT_THAT(crashed.failure().describe(), HasSubstr("  stack of rank 0:\n    #0 prog+0x1"));
 }
 
 TEST_F(GroupRecordTest, CardFoldsOthers) {
@@ -85,8 +92,8 @@ TEST_F(GroupRecordTest, CardFoldsOthers) {
     for (const int rank : {0, 1, 3}) exit(rank, {false, 3}, 1ms);
     exit(4, {true, SIGABRT}, 20ms);
     exit(5, {true, SIGTERM}, 30ms, true);
-    EXPECT_THAT(record.card({}), HasSubstr("  ranks 0,1,3: the same; rank 4: signal 6 (SIGABRT)\n"));
-    EXPECT_THAT(record.card({}), Not(HasSubstr("rank 5")));
+    EXPECT_THAT(record.failure().describe(), HasSubstr("  ranks 0,1,3: the same; rank 4: signal 6 (SIGABRT)"));
+    EXPECT_THAT(record.failure().describe(), Not(HasSubstr("rank 5")));
 }
 
 TEST_F(GroupRecordTest, CardIsAtMostOneScreen) {
@@ -94,8 +101,8 @@ TEST_F(GroupRecordTest, CardIsAtMostOneScreen) {
     for (int line = 0; line < 500; ++line) tail.push_back("line " + std::to_string(line) + std::string(5000, 'x'));
     exit(2, {false, 3}, 0ms, false, tail);
     for (const int rank : {0, 1, 3, 4, 5}) exit(rank, {false, 10 + rank}, 1ms);
-    const auto card = record.card({"/logs", true});
-    EXPECT_LE(std::count(card.begin(), card.end(), '\n'), 24);
+    const auto card = record.failure().describe();
+    EXPECT_LT(std::count(card.begin(), card.end(), '\n'), 24);
     EXPECT_THAT(card, HasSubstr("line 499"));
     EXPECT_THAT(card, HasSubstr("line 480"));
     EXPECT_THAT(card, Not(HasSubstr("line 479")));
@@ -104,8 +111,9 @@ TEST_F(GroupRecordTest, CardIsAtMostOneScreen) {
 
 TEST(GroupRecord, CardOfAProgramThatCouldNotBeStarted) {
     GroupRecord record(1);
-    record.add_exited({0, {false, 127}, false, {"no-such-program: No such file or directory"}}, {});
-    EXPECT_THAT(record.card({}), StartsWith("rankexec: rank 0 could not be started: exit code 127\n"));
+    record.add_exited({0, {false, 127}, false, {"no-such-program: No such file or directory"}, false, {}}, {});
+    EXPECT_EQ(record.failure().describe(),
+              "rank 0 could not be started: exit code 127\n  why:\n    no-such-program: No such file or directory");
 }
 
 }  // namespace

@@ -66,7 +66,7 @@ protected:
     int finish() {
         group.end();
         run_until([this] { return done; });
-        return session->exit_code();
+        return session->result().exit_code;
     }
 
     void run_until(const std::function<bool()>& condition) {
@@ -316,7 +316,7 @@ TEST_F(LaunchSessionTest, ASlowReaderHoldsUpOnlyTheOutput) {
     });
     run_until([this] { return done; });
     drain.join();
-    EXPECT_EQ(session->exit_code(), 9);
+    EXPECT_EQ(session->result().exit_code, 9);
 }
 
 TEST(LaunchSession, AGroupThatDoesNotStartIsAFailure) {

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "rankexec/core/model/failure.hpp"
+
+namespace rankexec::cli {
+
+/// The last word of a command: what it exits with, and why.
+struct CommandResult {
+    int exit_code = 0;
+    std::optional<Failure> failure;  ///< none: nothing failed, or complain() has said what
+};
+
+/// The result as one JSON object in one line, without a line break: what --json prints. docs/cli.md lists
+/// its fields. Valid JSON, and so valid UTF-8, whatever bytes the failure holds.
+[[nodiscard]] std::string to_json(const CommandResult& result);
+
+}  // namespace rankexec::cli
