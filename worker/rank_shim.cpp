@@ -88,7 +88,7 @@ public:
         send(hello());
         connect_timer_ = loop_.call_after(kConnectTime, [this] { end_lease("the parent does not answer"); });
         loop_.run();
-        channels_->close(lease_over_ ? milliseconds(0) : kLinger);
+        channels_->close(is_connected() && !lease_over_ ? kLinger : milliseconds(0));
         return exit_code_;
     }
 
@@ -104,6 +104,9 @@ private:
         callbacks.on_broken = [this](const std::string& why) { end_lease(why); };
         callbacks.on_connected = [this](ChannelKind) { on_connected(); };
         callbacks.on_disconnected = [this](ChannelKind) { on_disconnected(); };
+        callbacks.on_unreachable = [this](ChannelKind) {
+            ended_ ? end_lease("the parent is gone") : start_lease_timer();
+        };
         return callbacks;
     }
 
@@ -224,8 +227,12 @@ private:
     }
 
     void leave_if_done() {
-        if (ended_ && (exit_code_ == 0 || !stay_)) loop_.stop();
+        // The last reports leave with the next connection, if there is one.
+        const bool reconnecting = lease_timer_ != 0 && !lease_over_;
+        if (ended_ && (exit_code_ == 0 || !stay_) && !reconnecting) loop_.stop();
     }
+
+    [[nodiscard]] bool is_connected() const { return connect_timer_ == 0 && lease_timer_ == 0; }
 
     void on_signal() {
         signalfd_siginfo info{};
@@ -250,6 +257,7 @@ private:
         connect_timer_ = lease_timer_ = 0;
         // The parent sends to the connection that last brought it a message: tell it of a new one.
         if (started_) send(*started_);
+        leave_if_done();
         // It runs again, and could not tell us.
         if (std::exchange(parent_suspended_, false) && supervisor_) supervisor_->handle(wire::SignalRanks{SIGCONT});
     }
@@ -259,9 +267,12 @@ private:
         // It stopped itself after its ranks, and cannot answer. Should it die so, the guardian ends the
         // launcher, and the launcher ends us.
         if (parent_suspended_) return;
-        if (lease_timer_ == 0 && connect_timer_ == 0) {
-            lease_timer_ = loop_.call_after(kLeaseTime, [this] { end_lease("the connection to the parent is lost"); });
-        }
+        if (connect_timer_ == 0) start_lease_timer();
+    }
+
+    void start_lease_timer() {
+        if (lease_timer_ != 0 || ended_ || parent_suspended_) return;
+        lease_timer_ = loop_.call_after(kLeaseTime, [this] { end_lease("the connection to the parent is lost"); });
     }
 
     void end_lease(const std::string& why) {

@@ -335,6 +335,8 @@ void GroupSession::on_group_ended(const wire::SupervisionEnded& report) {
         handler_.reset();
         relay_.reset();
         group_.reset();
+        // What was submitted since then found a group that was still ready.
+        if (failure_) fail_everything(*failure_);
         advance(GroupEvent::gone);
     });
 }

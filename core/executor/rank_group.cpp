@@ -27,6 +27,9 @@ using std::chrono::milliseconds;
 
 /// After the launcher command has ended, the last reports of its shims may still be on their way.
 constexpr milliseconds kReportSettle{1000};
+/// For a shim to connect again, or for its last messages to be read.
+constexpr milliseconds kShimLease{1000};
+constexpr milliseconds kDisconnectSettle{20};
 /// After the grace, for shims to kill and to report: on a busy host with thousands of processes a look
 /// around takes its time.
 constexpr milliseconds kConfirmTime{5000};
@@ -48,8 +51,10 @@ struct RankRecord {
     bool hello = false;  ///< its shim has connected
     bool started = false;
     bool exited = false;
-    bool confirmed = false;  ///< its shim has left nothing
-    int local_rank = -1;     ///< as its launcher says; -1: it does not
+    bool confirmed = false;                                         ///< its shim has left nothing
+    bool shim_lost = false;                                         ///< its shim has ended without a word
+    std::optional<EventLoop::Clock::time_point> unreachable_since;  ///< its shim
+    int local_rank = -1;                                            ///< as its launcher says; -1: it does not
     int local_world_size = -1;
     std::int64_t pid = 0;
     std::string host;
@@ -81,6 +86,7 @@ public:
     ~GuardedRankGroup() override {
         loop_.cancel(timer_);
         loop_.cancel(launcher_timer_);
+        loop_.cancel(lease_timer_);
     }
 
     tl::expected<void, Failure> launch(bool channels, std::uint32_t incarnation) {
@@ -213,6 +219,7 @@ private:
         callbacks.on_bad_body = broken;
         callbacks.on_violation = broken;
         supervision_.emplace(*transport_, ChannelKind::supervision, options_.world_size, std::move(callbacks));
+        supervision_->on_disconnect([this] { on_shim_disconnected(); });
     }
 
     // ---- what the guardian reports --------------------------------------------------------------
@@ -267,9 +274,7 @@ private:
             shim_hello(rank, *hello);
         } else if (std::holds_alternative<wire::SupervisionEnded>(message)) {
             record(rank).confirmed = true;
-            dismiss_shims();
-            end_launcher_if_idle();
-            finish_if_confirmed();
+            shim_is_done();
         } else if (reported_rank(message) != rank) {
             lose("the shim of rank " + std::to_string(rank) + " reports of another rank");
         } else {
@@ -277,9 +282,68 @@ private:
         }
     }
 
+    /// A shim that was killed cannot say so; its connection tells. When ZeroMQ tells of a disconnection,
+    /// its socket may not know yet.
+    void on_shim_disconnected() { look_for_lost_shims(EventLoop::Clock::now() + kDisconnectSettle); }
+
+    void look_for_lost_shims(EventLoop::Clock::time_point when) {
+        loop_.cancel(lease_timer_);
+        lease_timer_ = ended_ ? 0 : loop_.call_at(when, [this] {
+            lease_timer_ = 0;
+            judge_shims();
+        });
+    }
+
+    /// Those that cannot be reached may connect again within their lease.
+    void judge_shims() {
+        const auto now = EventLoop::Clock::now();
+        std::optional<EventLoop::Clock::time_point> next;
+        std::vector<int> lost;
+        for (int rank = 0; rank < options_.world_size; ++rank) {
+            auto& entry = record(rank);
+            if (!entry.hello || is_done(entry)) continue;
+            if (supervision_->probe(rank, wire::RankOutputCredit{rank, 0})) {
+                entry.unreachable_since.reset();
+                continue;
+            }
+            if (!entry.unreachable_since) entry.unreachable_since = now;
+            const auto end = *entry.unreachable_since + kShimLease;
+            if (end <= now) {
+                lost.push_back(rank);
+            } else if (!next || end < *next) {
+                next = end;
+            }
+        }
+        if (next) look_for_lost_shims(*next);
+        for (const int rank : lost) lose_shim(rank);
+    }
+
+    void lose_shim(int rank) {
+        auto& entry = record(rank);
+        entry.shim_lost = true;
+        Failure failure;
+        failure.code = ReturnCode::launch_error;
+        failure.message = "the supervisor of rank " + std::to_string(rank) +
+                          " (rankexec-rank) ended unexpectedly, or its host cannot be reached any more";
+        failure.rank = rank;
+        failure.host = entry.host;
+        failure.pid = entry.pid;
+        lose(std::move(failure));
+        shim_is_done();
+    }
+
+    /// Nothing more will come from its shim.
+    static bool is_done(const RankRecord& entry) { return entry.confirmed || entry.shim_lost; }
+
+    void shim_is_done() {
+        dismiss_shims();
+        end_launcher_if_idle();
+        finish_if_confirmed();
+    }
+
     /// A shim whose rank failed stays until all are done, because its launcher would end the others.
     void dismiss_shims() {
-        if (std::ranges::all_of(ranks_, &RankRecord::confirmed)) send_to_all(wire::Dismiss{});
+        if (std::ranges::all_of(ranks_, is_done)) send_to_all(wire::Dismiss{});
     }
 
     void shim_hello(int rank, const wire::ShimHello& hello) {
@@ -416,7 +480,7 @@ private:
 
     /// Once every rank is gone the launcher has nothing to wait for; some wait anyway.
     void end_launcher_if_idle() {
-        if (direct_ || !ending_ || !std::ranges::all_of(ranks_, &RankRecord::confirmed)) return;
+        if (direct_ || !ending_ || guardian_done_ || !std::ranges::all_of(ranks_, is_done)) return;
         loop_.cancel(timer_);
         timer_ = loop_.call_after(kLauncherExit, [this] { end_launcher(); });
     }
@@ -442,7 +506,7 @@ private:
         if (!guardian_done_ || ended_) return;
         for (int rank = 0; rank < options_.world_size; ++rank) {
             const auto& entry = record(rank);
-            if (direct_ || !entry.hello || entry.confirmed) continue;
+            if (direct_ || !entry.hello || is_done(entry)) continue;
             if (is_elsewhere(rank) || !entry.exited) return;
         }
         finish();
@@ -453,6 +517,7 @@ private:
         ended_ = true;
         loop_.cancel(timer_);
         loop_.cancel(launcher_timer_);
+        loop_.cancel(lease_timer_);
         wire::SupervisionEnded report{survivors_};
         for (int rank = 0; rank < options_.world_size; ++rank) {
             const auto& entry = record(rank);
@@ -472,7 +537,7 @@ private:
     }
     [[nodiscard]] bool all_exited() const {
         // One that was never started, because the end came first, is only confirmed.
-        return std::ranges::all_of(ranks_, [](const RankRecord& record) { return record.exited || record.confirmed; });
+        return std::ranges::all_of(ranks_, [](const RankRecord& record) { return record.exited || is_done(record); });
     }
     RankRecord& record(int rank) { return ranks_.at(static_cast<std::size_t>(rank)); }
 
@@ -520,6 +585,7 @@ private:
     EventLoop::Clock::time_point deadline_{};  ///< of the grace
     EventLoop::TimerId timer_ = 0;
     EventLoop::TimerId launcher_timer_ = 0;
+    EventLoop::TimerId lease_timer_ = 0;
     std::vector<std::int64_t> survivors_;
     bool ending_ = false;
     bool lost_ = false;

@@ -243,12 +243,16 @@ void Supervisor::begin_graceful() {
     phase_ = Phase::graceful;
     timer_ = loop_.call_at(deadline_, [this] { force(); });
     if (!anything_running()) return end_leftovers();
-    run_command(options_.graceful);
+    // Without the launcher's step, which the first shim tells, no rank's program has been started: there is
+    // nothing to be graceful about, and the launcher still listens to the signal of the forced step.
+    const bool needs_step = options_.graceful.signal == 0;
+    const int signal =
+        run_command(options_.graceful) || !needs_step ? options_.graceful.signal : options_.forced.signal;
     for (auto& process : processes_) {
         if (has_launcher_) {
-            process.signal_process(options_.graceful.signal);
+            process.signal_process(signal);
         } else {
-            process.signal_group(options_.graceful.signal);
+            process.signal_group(signal);
         }
     }
 }

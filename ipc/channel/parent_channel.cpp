@@ -42,9 +42,20 @@ tl::expected<void, std::string> ParentChannel::send(int rank, const wire::Encode
     return {};
 }
 
-void ParentChannel::deliver(int rank, const std::vector<wire::Frame>& frames) {
+bool ParentChannel::deliver(int rank, const std::vector<wire::Frame>& frames) {
     auto& peer = peers_.at(static_cast<std::size_t>(rank));
-    if (!peer.connection.route.empty() && transport_.send(kind_, peer.connection.route, frames)) ++peer.sent;
+    if (peer.connection.route.empty() || !transport_.send(kind_, peer.connection.route, frames)) return false;
+    ++peer.sent;
+    return true;
+}
+
+bool ParentChannel::probe(int rank, const wire::Message& message) {
+    const auto frames = wire::encode(next_envelope(rank), message);
+    return frames && deliver(rank, *frames);
+}
+
+void ParentChannel::on_disconnect(std::function<void()> callback) {
+    transport_.on_disconnect(kind_, std::move(callback));
 }
 
 bool ParentChannel::connected(int rank) const {

@@ -38,6 +38,13 @@ public:
     /// The same for a message that goes to several ranks, encoded once.
     tl::expected<void, std::string> send(int rank, const wire::EncodedBody& body);
 
+    /// Sends a message that does no harm, and says whether there is a connection to send it on.
+    [[nodiscard]] bool probe(int rank, const wire::Message& message);
+
+    /// Called after any connection of the channel was lost; probe() then tells whose. Set it before the
+    /// loop runs.
+    void on_disconnect(std::function<void()> callback);
+
     [[nodiscard]] bool connected(int rank) const;
     [[nodiscard]] const PeerConnection& connection(int rank) const;
     [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_; }
@@ -49,7 +56,7 @@ private:
         std::uint64_t sent = 0;
     };
     [[nodiscard]] wire::Envelope next_envelope(int rank) const;
-    void deliver(int rank, const std::vector<wire::Frame>& frames);
+    bool deliver(int rank, const std::vector<wire::Frame>& frames);
     void receive(const PeerConnection& from, std::vector<wire::Frame>&& frames);
 
     TransportServer& transport_;

@@ -34,6 +34,9 @@ tl::expected<std::unique_ptr<PeerChannels>, std::string> PeerChannels::connect(E
     transport_callbacks.on_disconnected = [self](ChannelKind kind) {
         if (self->callbacks_.on_disconnected) self->callbacks_.on_disconnected(kind);
     };
+    transport_callbacks.on_unreachable = [self](ChannelKind kind) {
+        if (self->callbacks_.on_unreachable) self->callbacks_.on_unreachable(kind);
+    };
     transport_callbacks.on_refused = [self](ChannelKind, const std::string& why) { self->callbacks_.on_broken(why); };
     auto transport = TransportClient::connect(loop, bootstrap, role, rank, channels, std::move(transport_callbacks));
     if (!transport) return tl::unexpected(transport.error());

@@ -30,6 +30,8 @@ public:
         std::function<void(const std::string& why)> on_broken;
         std::function<void(ChannelKind)> on_connected;
         std::function<void(ChannelKind)> on_disconnected;
+        /// Nobody listened where the parent should; will be tried again.
+        std::function<void(ChannelKind)> on_unreachable = {};
     };
 
     static tl::expected<std::unique_ptr<PeerChannels>, std::string> connect(EventLoop& loop, const Bootstrap& bootstrap,

@@ -108,6 +108,9 @@ private:
             case ZMQ_EVENT_DISCONNECTED:
                 if (callbacks_.on_disconnected) callbacks_.on_disconnected(kind);
                 break;
+            case ZMQ_EVENT_CONNECT_RETRIED:
+                if (callbacks_.on_unreachable) callbacks_.on_unreachable(kind);
+                break;
             case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
                 if (callbacks_.on_refused) callbacks_.on_refused(kind, "the parent refused this rank's credentials");
                 break;

@@ -17,6 +17,8 @@ namespace {
 
 constexpr std::array kKinds{ChannelKind::execution, ChannelKind::handler, ChannelKind::relay, ChannelKind::supervision};
 
+constexpr int kBacklog = 4096;
+
 /// ZeroMQ aborts the process when it cannot create a descriptor: per context some eight, per socket
 /// and listener one or two, per connection one.
 constexpr std::size_t kDescriptorsNeeded = 48;
@@ -31,7 +33,8 @@ Failure launch_failure(std::string message) {
 class ZmqTransportServer final : public TransportServer {
 public:
     ZmqTransportServer(EventLoop& loop, const Options& options, RunDirectory directory)
-        : options_(options),
+        : loop_(loop),
+          options_(options),
           directory_(std::move(directory)),
           bootstrap_{options.run_id.empty() ? random_run_id() : options.run_id,
                      options.incarnation,
@@ -56,11 +59,28 @@ public:
 
     ~ZmqTransportServer() override {
         for (auto& watch : watches_) watch.reset();
+        for (std::size_t index = 0; index < monitors_.size(); ++index) {
+            if (monitors_[index]) zmq_socket_monitor(sockets_[index].handle(), nullptr, 0);
+            monitors_[index].reset();
+        }
         for (auto& socket : sockets_) socket.close();
     }
 
     void on_message(ChannelKind kind, OnMessage callback) override {
         callbacks_[static_cast<std::size_t>(kind)] = std::move(callback);
+    }
+
+    void on_disconnect(ChannelKind kind, std::function<void()> callback) override {
+        const auto name = "inproc://monitor-" + std::string(to_string(kind));
+        auto& socket = sockets_[static_cast<std::size_t>(kind)];
+        if (zmq_socket_monitor(socket.handle(), name.c_str(), ZMQ_EVENT_DISCONNECTED) != 0) throw zmq::error_t();
+        auto monitor = std::make_unique<Monitor>();
+        monitor->socket = zmq::socket_t(context_, zmq::socket_type::pair);
+        monitor->socket.set(zmq::sockopt::linger, 0);
+        monitor->socket.connect(name);
+        monitor->watch = std::make_unique<SocketWatch>(
+            loop_, monitor->socket, [callback = std::move(callback)](std::vector<zmq::message_t>&&) { callback(); });
+        monitors_[static_cast<std::size_t>(kind)] = std::move(monitor);
     }
 
     bool send(ChannelKind kind, const std::string& route, const std::vector<wire::Frame>& frames) override {
@@ -82,6 +102,12 @@ public:
     [[nodiscard]] std::uint64_t refused_handshakes() const override { return authenticator_.refused(); }
 
 private:
+    /// Of one channel's connections.
+    struct Monitor {
+        zmq::socket_t socket;
+        std::unique_ptr<SocketWatch> watch;  // last: it refers to the socket
+    };
+
     void bind(EventLoop& loop, ChannelKind kind, const PeerCredentials::KeyPair& server_keys) {
         const auto index = static_cast<std::size_t>(kind);
         auto& socket = sockets_[index];
@@ -89,6 +115,8 @@ private:
         set_common_options(socket, options_.limits.message_bytes);
         socket.set(zmq::sockopt::router_mandatory, true);
         socket.set(zmq::sockopt::zap_domain, std::string(kind == ChannelKind::supervision ? "shim" : "rank"));
+        // All ranks connect at about the same time; one that finds the queue full takes the parent for gone.
+        socket.set(zmq::sockopt::backlog, kBacklog);
         socket.set(zmq::sockopt::heartbeat_ivl, 1000);
         socket.set(zmq::sockopt::heartbeat_timeout, 4000);
         const int uid = static_cast<int>(::getuid());
@@ -126,6 +154,7 @@ private:
         callbacks_[index](connection, std::move(frames));
     }
 
+    EventLoop& loop_;
     Options options_;
     RunDirectory directory_;  ///< goes last, after the sockets in it
     Bootstrap bootstrap_;
@@ -134,6 +163,7 @@ private:
     std::array<zmq::socket_t, kKinds.size()> sockets_;
     std::array<std::unique_ptr<SocketWatch>, kKinds.size()> watches_;
     std::array<OnMessage, kKinds.size()> callbacks_;
+    std::array<std::unique_ptr<Monitor>, kKinds.size()> monitors_;
 };
 
 }  // namespace

@@ -50,6 +50,10 @@ public:
     /// Who receives the messages of that channel. To be set before the loop runs.
     virtual void on_message(ChannelKind kind, OnMessage callback) = 0;
 
+    /// Called after any connection of that channel was lost; send() then tells whose. To be set before
+    /// the loop runs.
+    virtual void on_disconnect(ChannelKind kind, std::function<void()> callback) = 0;
+
     /// Queues a message for that connection. False when it has never existed or is gone.
     virtual bool send(ChannelKind kind, const std::string& route, const std::vector<wire::Frame>& frames) = 0;
 

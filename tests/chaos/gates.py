@@ -7,7 +7,15 @@ import os
 HERE = os.path.dirname(os.path.realpath(__file__))
 SUPPORT = os.path.join(HERE, "..", "support")
 FORK_LAUNCHER = os.path.join(SUPPORT, "fork_launcher.py") + " {n} {rank_program}"
-WITH_SLURM = os.path.join(SUPPORT, "slurm", "with_slurm")
+# Slurm's daemons find no host, not even by number, where loopback addresses are all there is (getaddrinfo(3),
+# AI_ADDRCONFIG).
+WITH_SLURM = (
+    "sh",
+    "-c",
+    'ip address add 192.0.2.1/32 dev lo && exec "$@"',
+    "sh",
+    os.path.join(SUPPORT, "slurm", "with_slurm"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +69,7 @@ GATES = (
     Gate("orphans-local", "nothing is left 1 s after the parent was killed", 1000, (("--gate", "orphans"),), short=10),
     orphans_under("mpirun", "open-mpi", 50),
     orphans_under("hydra", "mpich", 50),
-    orphans_under("srun", "srun", 50, prefix=(WITH_SLURM,), as_user=False),
+    orphans_under("srun", "srun", 50, prefix=WITH_SLURM, as_user=False),
     orphans_under("command", "own-sessions", 50),
     orphans_under("torchrun", "torchrun", 10),
     Gate(
@@ -85,7 +93,7 @@ GATES = (
         20,
         forms("guardian", ("guardian", "guardian_and_parent", "shim", "launcher"), *launcher_arguments("srun")),
         short=1,
-        prefix=(WITH_SLURM,),
+        prefix=WITH_SLURM,
         as_user=False,
     ),
     Gate(

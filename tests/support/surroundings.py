@@ -128,7 +128,7 @@ def _run_command(argv, environment, in_child):
         print(f"{argv[0]}: {error.strerror}", file=sys.stderr)
         return 127
     try:
-        code = process.wait()
+        code = _wait_and_reap(process)
     except Stopped as stopped:
         process.send_signal(stopped.number)
         try:
@@ -138,6 +138,15 @@ def _run_command(argv, environment, in_child):
             process.wait()
         raise
     return code if code >= 0 else 128 - code
+
+
+def _wait_and_reap(process):
+    """Waits for the command; what it leaves to us, the nearest subreaper, is no zombie meanwhile."""
+    while True:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+        if ended.si_pid == process.pid:
+            return process.wait()
+        os.waitpid(ended.si_pid, 0)
 
 
 def run_within(name, surroundings, argv):

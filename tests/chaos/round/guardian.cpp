@@ -2,6 +2,9 @@
 // What supervises is killed: the guardian, a shim, the launcher, or guardian and parent together.
 #include <sys/types.h>
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <csignal>
 
 #include "host.hpp"
@@ -12,13 +15,33 @@
 namespace chaos {
 namespace {
 
+/// For ranks that obey.
 constexpr milliseconds kLimit{2000};
+/// For what supervised them: a shim's lease and its grace, and the launcher after it.
+constexpr milliseconds kSupervisorLimit{10'000};
 
-std::vector<pid_t> processes_like(const std::string& text) {
-    std::vector<pid_t> found;
+/// Processes whose argv[0] is, or ends with, that name.
+std::vector<Process> processes_named(const std::string& name) {
+    std::vector<Process> found;
     for (const auto& process : all_processes()) {
-        if (process.command.find(text) != std::string::npos && process.state != 'Z') found.push_back(process.pid);
+        const auto program = process.command.substr(0, process.command.find(' '));
+        if (process.state != 'Z' && program.ends_with(name)) found.push_back(process);
     }
+    return found;
+}
+
+/// A guardian's own short-lived helpers have its name too.
+std::vector<pid_t> guardian_of(pid_t host) {
+    std::vector<pid_t> found;
+    for (const auto& process : processes_named("rankexec-guardian")) {
+        if (process.parent == host) found.push_back(process.pid);
+    }
+    return found;
+}
+
+std::vector<pid_t> shims() {
+    std::vector<pid_t> found;
+    for (const auto& process : processes_named("/rankexec-rank")) found.push_back(process.pid);
     return found;
 }
 
@@ -26,14 +49,14 @@ std::vector<pid_t> processes_like(const std::string& text) {
 std::vector<pid_t> children_of(const std::vector<pid_t>& parents) {
     std::vector<pid_t> found;
     for (const auto& process : all_processes()) {
-        for (const auto parent : parents) {
-            if (process.parent == parent) found.push_back(process.pid);
-        }
+        if (std::ranges::find(parents, process.parent) != parents.end() &&
+            !process.command.starts_with("rankexec-guardian"))
+            found.push_back(process.pid);
     }
     return found;
 }
 
-bool no_rank_left() { return processes_like("chaos_worker").empty(); }
+bool no_rank_left() { return processes_named("/chaos_worker").empty(); }
 
 Outcome after(Clock::time_point begin) {
     if (!eventually(kLimit, no_rank_left)) {
@@ -45,14 +68,20 @@ Outcome after(Clock::time_point begin) {
 }
 
 Outcome with_parent(const RoundOptions& round) {
+    const Surroundings before;
     Host host(round);
     if (!host.wait_for(Phase::execute)) return Outcome::failed("the host ended before it was killed");
-    const auto guardians = processes_like("rankexec-guardian");
+    const auto guardians = guardian_of(host.pid());
     if (guardians.size() != 1) return Outcome::failed("expected one guardian");
     const auto begin = Clock::now();
     ::kill(guardians.front(), SIGKILL);
     host.kill();
     auto outcome = after(begin);
+    if (outcome.wrong.empty()) {
+        (void)eventually(kSupervisorLimit, [&] { return before.new_processes().empty(); });
+        outcome.figures["all_gone_ms"] = milliseconds_since(begin);
+        outcome.wrong = joined(before.new_processes());
+    }
     // Nobody is left who could remove it: the next group of this user does, some time later.
     rankexec::remove_abandoned_run_directories("/tmp", std::chrono::seconds(0));
     return outcome;
@@ -70,22 +99,21 @@ Outcome guardian(const RoundOptions& round) {
         rankexec::Context context;
         if (const auto ready = executor.initialise(context); !ready) return Outcome::failed(ready.error().describe());
         auto answer = executor.request_execute("block", {}, context);
-        const auto guardians = processes_like("rankexec-guardian");
-        const auto victims = round.variant == "shim"       ? processes_like("rankexec-rank")
+        const auto guardians = guardian_of(::getpid());
+        const auto victims = round.variant == "shim"       ? shims()
                              : round.variant == "launcher" ? children_of(guardians)
                                                            : guardians;
         if (victims.empty()) return Outcome::failed("there is no " + round.variant + " to kill");
         const auto begin = Clock::now();
         ::kill(dice.pick(victims), SIGKILL);
+        outcome = after(begin);
+        if (!outcome.wrong.empty()) return outcome;
         const auto reply = answer.get();
         outcome.figures["call_failed_ms"] = milliseconds_since(begin);
         if (reply.reply.code == rankexec::ReturnCode::ok) return Outcome::failed("the task succeeded");
-        const auto left = after(begin);
-        if (!left.wrong.empty()) return left;
-        outcome.figures.insert(left.figures.begin(), left.figures.end());
         executor.finalise();
     }
-    if (before.wait_until_clean(kLimit) < 0) outcome.wrong = "left: " + joined(before.new_since());
+    if (before.wait_until_clean(kSupervisorLimit) < 0) outcome.wrong = "left: " + joined(before.new_since());
     return outcome;
 }
 

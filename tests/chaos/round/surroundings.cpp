@@ -78,12 +78,17 @@ Surroundings::Surroundings() : files_(temporary_files()), sockets_(sockets()) {
     for (const auto& process : all_processes()) processes_.insert(process.pid);
 }
 
-std::vector<std::string> Surroundings::new_since() const {
+std::vector<std::string> Surroundings::new_processes() const {
     std::vector<std::string> found;
     for (const auto& process : all_processes()) {
         if (processes_.contains(process.pid)) continue;
         found.push_back("process " + std::to_string(process.pid) + " (" + process.state + "): " + process.command);
     }
+    return found;
+}
+
+std::vector<std::string> Surroundings::new_since() const {
+    auto found = new_processes();
     for (const auto& file : temporary_files()) {
         if (!files_.contains(file)) found.push_back("file " + file);
     }

@@ -26,6 +26,8 @@ public:
     Surroundings();
     /// What there is now that was not there then, in words.
     [[nodiscard]] std::vector<std::string> new_since() const;
+    /// The processes among it.
+    [[nodiscard]] std::vector<std::string> new_processes() const;
     /// Waits until nothing is new, and says how long that took; negative when it takes longer than `limit`.
     [[nodiscard]] double wait_until_clean(std::chrono::milliseconds limit) const;
 

@@ -16,6 +16,7 @@ public:
         bootstrap_.incarnation = 1;
     }
     void on_message(ChannelKind, OnMessage callback) override { deliver_ = std::move(callback); }
+    void on_disconnect(ChannelKind /*kind*/, std::function<void()> /*callback*/) override {}
     bool send(ChannelKind, const std::string&, const std::vector<wire::Frame>&) override { return true; }
     [[nodiscard]] const Bootstrap& bootstrap() const override { return bootstrap_; }
     [[nodiscard]] std::uint64_t refused_handshakes() const override { return 0; }
