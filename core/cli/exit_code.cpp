@@ -7,6 +7,8 @@ int exit_code_of(const Failure& failure) noexcept {
     // A launch error without a rank is the launcher's: the exit status in it, if any, is not a rank's.
     const bool of_launcher = failure.code == ReturnCode::launch_error && !failure.rank;
     if (of_launcher) return kExitLauncher;
+    // As the shims say it that find out on the ranks' hosts: no GPU left for this rank.
+    if (failure.code == ReturnCode::launch_error && !failure.exit) return kExitNotExecutable;
     if (failure.exit && !failure.exit->success()) return failure.exit->shell_code();
     if (failure.code == ReturnCode::task_timeout) return kExitTimeout;
     // Ranks are named, but none of them ended: they were waited for until the time was up.

@@ -253,7 +253,10 @@ private:
     }
 
     void judge_launcher() {
-        if (ending_ || ended_ || all_exited()) return;
+        if (!ending_ && !ended_ && !all_exited()) lose(launcher_failure());
+    }
+
+    [[nodiscard]] Failure launcher_failure() {
         Failure failure;
         failure.code = ReturnCode::launch_error;
         for (int rank = 0; rank < options_.world_size; ++rank) {
@@ -264,7 +267,7 @@ private:
                           (any ? "before these ranks did" : "before any rank was started");
         failure.exit = launcher_report_->status;
         failure.stderr_tail = launcher_report_->stderr_tail;
-        lose(std::move(failure));
+        return failure;
     }
 
     // ---- what shims report ----------------------------------------------------------------------
@@ -518,6 +521,10 @@ private:
         loop_.cancel(timer_);
         loop_.cancel(launcher_timer_);
         loop_.cancel(lease_timer_);
+        // Everything is over before the launcher was judged.
+        if (launcher_report_ && !ending_ && !lost_ && !all_exited() && callbacks_.on_lost) {
+            callbacks_.on_lost(launcher_failure());
+        }
         wire::SupervisionEnded report{survivors_};
         for (int rank = 0; rank < options_.world_size; ++rank) {
             const auto& entry = record(rank);

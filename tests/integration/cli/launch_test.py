@@ -374,7 +374,14 @@ class Usage(LaunchTest):
         done = subprocess.run([RANKEXEC, "launch", "-n", "3", "--launcher", "command", "--command-template",
                                "true {rank_program}", "--", "true"], stderr=subprocess.PIPE, check=False)
         self.assertEqual(done.returncode, 125, done.stderr)
-        self.assertIn(b"ranks 0-2", done.stderr)
+        self.assertIn(b"before any rank was started", done.stderr)
+        self.assertIn(b"0-2", done.stderr)
+
+    def test_more_gpus_than_there_are(self):
+        done = run("--gpus-per-rank", "1", ranks=3, program=["true"],
+                   env={**os.environ, "CUDA_VISIBLE_DEVICES": "0,1"})
+        self.assertEqual(done.returncode, 126, done.stderr)
+        self.assertIn(b"needs 1 GPU(s)", done.stderr)
 
     def test_too_few_open_files_start_nothing(self):
         def limit():

@@ -216,6 +216,12 @@ class Usage(RunTest):
         self.assertEqual(done.returncode, 2, done.stderr)
         self.assertIn("/proc/self/mem: cannot be read", done.stderr)
 
+    def test_launcher_that_starts_no_rank(self):
+        self.write(group='launcher = "command"\ncommand_template = "false {rank_program}"')
+        done = self.run_job()
+        self.assertEqual(done.returncode, 125, done.stderr)
+        self.assertIn("launcher command ended (exit code 1) before any rank was started", done.stderr)
+
     def test_missing_job_file(self):
         done = self.run_job()
         self.assertEqual(done.returncode, 2)
