@@ -17,6 +17,8 @@ using std::chrono::milliseconds;
 
 /// How long a person waits for a prompt before wondering.
 constexpr milliseconds kShowHeldAfter{100};
+/// For a reader that takes nothing, after an end that was asked for.
+constexpr milliseconds kReaderPatience{1000};
 /// For the ranks to be stopped before this process stops itself; then a supervisor is out of reach.
 constexpr milliseconds kStopPatience{2000};
 
@@ -35,7 +37,8 @@ LaunchSession::LaunchSession(EventLoop& loop, LaunchSessionOptions options, Hook
           [this](int fd, int error) { loop_.post([this, fd, error] { on_broken(fd, error); }); })) {}
 
 LaunchSession::~LaunchSession() {
-    for (const auto timer : {timeout_timer_, settle_timer_, held_timer_, stop_timer_}) loop_.cancel(timer);
+    for (const auto timer : {timeout_timer_, settle_timer_, held_timer_, stop_timer_, reader_timer_})
+        loop_.cancel(timer);
 }
 
 tl::expected<void, Failure> LaunchSession::start() {
@@ -135,7 +138,18 @@ void LaunchSession::on_ended(const wire::SupervisionEnded& report) {
     }
     conclude();
     // A callback must not destroy its group.
-    writer_->write(options_.error_fd, {}, [this] { loop_.post(hooks_.on_done); });
+    writer_->write(options_.error_fd, {}, [this] { loop_.post([this] { tell_done(); }); });
+    // Who asked for the end, or set a time for it, has it also when a terminal takes nothing any more.
+    if (signal_ == 0 && !timed_out_) return;
+    reader_timer_ = loop_.call_after(kReaderPatience, [this] {
+        writer_->abandon();
+        tell_done();
+    });
+}
+
+void LaunchSession::tell_done() {
+    loop_.cancel(reader_timer_);
+    if (!std::exchange(told_done_, true)) hooks_.on_done();
 }
 
 void LaunchSession::finish_output() {

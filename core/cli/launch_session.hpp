@@ -89,6 +89,7 @@ private:
     [[nodiscard]] LabelWriter& lines(wire::OutputStream stream);
     [[nodiscard]] int fd_of(wire::OutputStream stream) const;
     void conclude();
+    void tell_done();
     [[nodiscard]] CommandResult judge() const;
     [[nodiscard]] std::string timeout_text() const;
 
@@ -116,6 +117,8 @@ private:
     EventLoop::TimerId settle_timer_ = 0;
     EventLoop::TimerId held_timer_ = 0;
     EventLoop::TimerId stop_timer_ = 0;
+    EventLoop::TimerId reader_timer_ = 0;
+    bool told_done_ = false;
     CommandResult result_;
     std::unique_ptr<OutputWriter> writer_;
 };

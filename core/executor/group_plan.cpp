@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/core/executor/group_plan.hpp"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -141,7 +138,7 @@ std::vector<std::string> added_environment(const GroupOptions& options, const st
 
 tl::expected<wire::Supervise, Failure> supervise_order(const GroupOptions& options, const LaunchPlan& plan,
                                                        const std::string& run_id, const Bootstrap* bootstrap,
-                                                       bool channels) {
+                                                       bool channels, int master_port) {
     wire::Supervise order;
     order.run_id = run_id;
     order.program = plan.program;
@@ -157,7 +154,7 @@ tl::expected<wire::Supervise, Failure> supervise_order(const GroupOptions& optio
     if (!plan.direct) return order;
 
     if (const auto enough = check_descriptors(options); !enough) return tl::unexpected(enough.error());
-    auto added = added_environment(options, run_id, kLoopback, free_port());
+    auto added = added_environment(options, run_id, kLoopback, master_port);
     std::erase_if(added, [](const std::string& entry) { return entry.starts_with(kGpusPerRankVariable); });
     for (const auto& entry : added) set_entry(order.program.environment, entry);
     for (int rank = 0; rank < options.world_size; ++rank) {
@@ -174,19 +171,6 @@ tl::expected<wire::Supervise, Failure> supervise_order(const GroupOptions& optio
         order.ranks.push_back(std::move(spec));
     }
     return order;
-}
-
-int free_port() {
-    const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_ANY);
-    socklen_t size = sizeof address;
-    if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
-        ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-        return 0;
-    }
-    return ntohs(address.sin_port);
 }
 
 }  // namespace rankexec

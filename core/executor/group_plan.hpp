@@ -20,18 +20,16 @@ namespace rankexec {
 [[nodiscard]] RANKEXEC_EXPORT tl::expected<LaunchPlan, Failure> plan_group(const GroupOptions& options,
                                                                            const Bootstrap* bootstrap);
 
-/// The guardian's orders for that plan. `channels`: ranks get a bootstrap of their own.
+/// The guardian's orders for that plan. `channels`: ranks get a bootstrap of their own. `master_port`: where
+/// direct ranks meet.
 [[nodiscard]] tl::expected<wire::Supervise, Failure> supervise_order(const GroupOptions& options,
                                                                      const LaunchPlan& plan, const std::string& run_id,
-                                                                     const Bootstrap* bootstrap, bool channels);
+                                                                     const Bootstrap* bootstrap, bool channels,
+                                                                     int master_port);
 
 /// What every rank's environment gets beyond its launcher's: the options' own variables, the run id,
 /// and where the ranks meet.
 [[nodiscard]] std::vector<std::string> added_environment(const GroupOptions& options, const std::string& run_id,
                                                          const std::string& master_address, int master_port);
-
-/// A tcp port that is free on this host right now, for MASTER_PORT. Nothing holds it afterwards; 0 when
-/// none can be had.
-[[nodiscard]] int free_port();
 
 }  // namespace rankexec

@@ -99,7 +99,10 @@ public:
                 return tl::unexpected(failure);
             }
             up_ = true;
-            start_threads();
+            if (auto started = start_threads(); !started) {
+                up_ = false;
+                return started;
+            }
             // Posted under the lock, so that no task or event reaches the loop before its session.
             loop_->post([this, context, ready] {
                 session_ = std::make_unique<GroupSession>(*loop_, options_, ++incarnation_, hooks());
@@ -253,8 +256,25 @@ public:
 
 private:
     /// With mutex_ held. Threads start with the first group and stay until the executor goes.
-    void start_threads() {
-        if (reactor_.joinable()) return;
+    tl::expected<void, Failure> start_threads() {
+        if (reactor_.joinable()) return {};
+        try {
+            make_threads();
+            return {};
+        } catch (const std::exception& error) {
+            // Descriptors, threads or memory have run out; what was made of the three goes again.
+            pump_.reset();
+            lane_.reset();
+            loop_.reset();
+            Failure failure;
+            failure.code = ReturnCode::launch_error;
+            failure.message = std::string("the executor's threads could not be started: ") + error.what() +
+                              "; raise the limits of open files, processes or memory (ulimit -n, -u, -v)";
+            return tl::unexpected(std::move(failure));
+        }
+    }
+
+    void make_threads() {
         loop_ = std::make_unique<EventLoop>();
         lane_ = std::make_unique<EventLane>();
         pump_ = std::make_unique<OutputPump>(options_.on_output ? options_.on_output : write_to_standard_streams,

@@ -12,6 +12,7 @@
 
 #include "rankexec/core/component/configuration_error.hpp"
 #include "rankexec/core/executor/group_plan.hpp"
+#include "rankexec/core/executor/master_port.hpp"
 #include "rankexec/core/model/rank_list.hpp"
 #include "rankexec/core/process/host/guardian_client.hpp"
 #include "rankexec/core/system/log.hpp"
@@ -98,6 +99,7 @@ public:
         orphan_grace_ms_ =
             static_cast<std::uint32_t>(options_.orphan_grace ? options_.orphan_grace->count() : plan->orphan_grace_ms);
         run_id_ = random_run_id();
+        if (options_.master_port == 0) master_port_ = MasterPort::claim();
         const bool connected = channels || !direct_;
         std::string run_directory;
         if (connected) {
@@ -195,8 +197,8 @@ private:
     }
 
     tl::expected<void, Failure> supervise(const LaunchPlan& plan) {
-        auto order =
-            supervise_order(options_, plan, run_id_, transport_ ? &transport_->bootstrap() : nullptr, channels_);
+        auto order = supervise_order(options_, plan, run_id_, transport_ ? &transport_->bootstrap() : nullptr,
+                                     channels_, master_port_.number());
         if (!order) return tl::unexpected(order.error());
         wire::Message message(std::move(*order));
         const bool sent = guardian_->send(message);
@@ -395,10 +397,10 @@ private:
         auto& entry = record(rank);
         if (!entry.hello || entry.started || set_up_[static_cast<std::size_t>(rank)]) return;
         set_up_[static_cast<std::size_t>(rank)] = true;
-        if (master_port_ == 0) master_port_ = free_port();
         const bool here = !supervision_->connection(0).tcp;
         wire::ShimSetup setup;
-        setup.environment = added_environment(options_, run_id_, here ? "127.0.0.1" : record(0).host, master_port_);
+        setup.environment =
+            added_environment(options_, run_id_, here ? "127.0.0.1" : record(0).host, master_port_.number());
         add_local_place(setup.environment, rank);
         if (!channels_) set_environment_value(setup.environment, kForeignProgramVariable, "1");
         setup.log_directory = options_.log_directory;
@@ -581,7 +583,7 @@ private:
     bool channels_ = false;
     bool remote_ = false;
     std::uint32_t orphan_grace_ms_ = 0;
-    int master_port_ = 0;
+    MasterPort master_port_;
     std::vector<RankRecord> ranks_;
     std::vector<bool> set_up_ = std::vector<bool>(ranks_.size(), false);
     std::unique_ptr<TransportServer> transport_;
@@ -640,7 +642,9 @@ tl::expected<std::unique_ptr<RankGroup>, Failure> RankGroup::start(EventLoop& lo
             return tl::unexpected(launched.error());
         }
         return group;
-    } catch (const std::system_error& error) {
+    } catch (const ConfigurationError&) {
+        throw;
+    } catch (const std::exception& error) {
         // Descriptors or memory ran out between the check and the use.
         Failure failure;
         failure.code = ReturnCode::launch_error;

@@ -5,7 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "rankexec/core/system/descriptors.hpp"
+#include "rankexec/core/system/resources.hpp"
 #include "rankexec/ipc/transport/reachable_address.hpp"
 #include "rankexec/ipc/transport/zmq_socket.hpp"
 
@@ -137,6 +137,9 @@ tl::expected<std::unique_ptr<TransportClient>, std::string> TransportClient::con
     if (const auto free = available_descriptors(); free < kDescriptorsNeeded) {
         return tl::unexpected("only " + std::to_string(free) +
                               " file descriptors are left; raise the limit (ulimit -n)");
+    }
+    if (!can_start_threads(kZmqThreads)) {
+        return tl::unexpected<std::string>("no more threads can be started; raise the limit (ulimit -u)");
     }
     std::string address;
     if (bootstrap.host_identity != host_identity()) {

@@ -6,8 +6,8 @@
 #include <array>
 #include <utility>
 
-#include "rankexec/core/system/descriptors.hpp"
 #include "rankexec/core/system/log.hpp"
+#include "rankexec/core/system/resources.hpp"
 #include "rankexec/ipc/transport/authenticator.hpp"
 #include "rankexec/ipc/transport/run_directory.hpp"
 #include "rankexec/ipc/transport/zmq_socket.hpp"
@@ -22,6 +22,8 @@ constexpr int kBacklog = 4096;
 /// ZeroMQ aborts the process when it cannot create a descriptor: per context some eight, per socket
 /// and listener one or two, per connection one.
 constexpr std::size_t kDescriptorsNeeded = 48;
+/// And when memory for its two threads' stacks or its tables cannot be had.
+constexpr std::size_t kAddressSpaceNeeded = std::size_t{64} << 20U;
 
 Failure launch_failure(std::string message) {
     Failure failure;
@@ -174,6 +176,14 @@ tl::expected<std::unique_ptr<TransportServer>, Failure> TransportServer::start(E
     if (const auto free = available_descriptors(); free < needed) {
         return tl::unexpected(launch_failure("only " + std::to_string(free) + " file descriptors are left, " +
                                              std::to_string(needed) + " are needed; raise the limit (ulimit -n)"));
+    }
+    if (const auto space = available_address_space(); space < kAddressSpaceNeeded) {
+        return tl::unexpected(
+            launch_failure("only " + std::to_string(space >> 20U) + " MiB of address space are left, " +
+                           std::to_string(kAddressSpaceNeeded >> 20U) + " are needed; raise the limit (ulimit -v)"));
+    }
+    if (!can_start_threads(kZmqThreads)) {
+        return tl::unexpected(launch_failure("no more threads can be started; raise the limit (ulimit -u)"));
     }
     auto path = options.run_directory;
     if (path.empty()) {

@@ -22,6 +22,9 @@ namespace rankexec {
 /// Receives one multipart message without blocking; empty when there is none.
 [[nodiscard]] std::vector<zmq::message_t> receive_parts(zmq::socket_t& socket);
 
+/// That a context starts with its first socket: one for input and output, one that reaps closed sockets.
+inline constexpr std::size_t kZmqThreads = 2;
+
 /// Options that every socket of ours has: no linger, bounded message and handshake, no HWM-blocking.
 void set_common_options(zmq::socket_t& socket, std::size_t max_message_bytes);
 

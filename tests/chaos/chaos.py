@@ -25,13 +25,15 @@ from gates import GATES
 
 USER = 54321  # nobody else's on any sane machine
 SHOWN_FAILURES = 5
+SCALES = {"short": 0.005, "ci": 0.1, "full": 1}  # of what is counted within a round
 
 
 class Runner:
     """Runs rounds with the programs of one build folder."""
 
-    def __init__(self, build, source):
+    def __init__(self, build, source, form):
         self.build = build
+        self.scale = SCALES[form]
         self.environment = dict(
             os.environ,
             RANKEXEC_PROGRAM_DIR=os.path.join(build, "bin"),
@@ -53,7 +55,7 @@ class Runner:
         turn = number // len(gate.arguments)
         if os.getuid() == 0 and gate.as_user and turn % 2 == 1:
             command += ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"]
-        return command + [os.path.join(self.build, "bin/chaos_round"), *arguments, "--seed", str(seed)]
+        return command + [os.path.join(self.build, "bin/chaos_round"), *arguments, "--seed", str(seed), "--scale", str(self.scale)]
 
     def run(self, gate, number, seed):
         """One round: what was wrong (empty: nothing), and its figures."""
@@ -125,7 +127,7 @@ def run_gate(gate, form, runner, options):
 def parse(arguments):
     """The command line."""
     parser = argparse.ArgumentParser(prog="scripts/chaos", description="Does to groups what must not harm them.")
-    parser.add_argument("--build", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--build", default="build/release", help=argparse.SUPPRESS)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--short", dest="form", action="store_const", const="short", help="a few rounds of each gate")
     form.add_argument("--ci", dest="form", action="store_const", const="ci", help="a tenth of all rounds (default)")
@@ -135,6 +137,7 @@ def parse(arguments):
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="rounds at the same time")
     parser.add_argument("--state", help="file that remembers which gates have held, to go on after an interruption")
     parser.add_argument("--list", action="store_true", help="say which gates there are, and do nothing")
+    parser.add_argument("--names", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(form="ci")
     return parser.parse_args(arguments)
 
@@ -143,12 +146,15 @@ def main(arguments):
     """Runs the gates that were asked for."""
     options = parse(arguments)
     gates = [gate for gate in GATES if not options.gate or gate.name in options.gate]
+    if options.names:
+        print(";".join(gate.name for gate in gates), end="")
+        return 0
     if options.list:
         for gate in gates:
             print(f"{gate.name:22} {gate.rounds(options.form):5} rounds: {gate.what}")
         return 0
     source = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../.."))
-    runner = Runner(os.path.realpath(options.build), source)
+    runner = Runner(os.path.realpath(options.build), source, options.form)
     done = {}
     if options.state and os.path.exists(options.state):
         with open(options.state, encoding="utf-8") as file:

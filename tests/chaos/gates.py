@@ -103,6 +103,38 @@ GATES = (
         forms("stubborn", ("ignore", "stopped", "double_fork", "setsid", "fork_loop")),
     ),
     Gate(
+        "interrupts",
+        "graceful, forced, immediate, and at most a screen of words",
+        60,
+        forms("interrupts", ("once", "twice", "thrice"))
+        + forms("interrupts", ("once", "twice", "thrice"), *launcher_arguments("mpirun")),
+    ),
+    Gate(
+        "slow-reader",
+        "supervision and ending on time, output in the files complete",
+        30,
+        forms("slow-reader", ("stuck", "no_line_break", "held_open")),
+        timeout=300,
+    ),
+    Gate("concurrent", "50 groups at once have no address in common, and all work", 10, (("--gate", "concurrent"),)),
+    Gate(
+        "exhaustion",
+        "a typed error, and the host lives on",
+        100,
+        forms("exhaustion", ("descriptors", "memory", "processes")),
+        alone=True,  # another process of the same user may take the last thread between a check and its use
+    ),
+    Gate("exhaustion-disk", "a typed error, and the host lives on", 30, forms("exhaustion", ("disk",)), as_user=False),
+    Gate(
+        "soak",
+        "200,000 tasks and 300 groups: descriptors, threads and memory stay flat",
+        1,
+        (("--gate", "soak"),),
+        as_user=False,
+        alone=True,
+        timeout=3000,
+    ),
+    Gate(
         "death",
         "the failure names the rank and how it ended",
         1000,

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A rank that works, dies or will not go, as it is told.
+//   task "nothing"   answers
+//   task "master_port"  says where the ranks would meet
 //   task "work"      computes for a moment
 //   task "block"     waits for its abort
 //   task "spin"      computes until its abort
@@ -110,6 +112,13 @@ public:
         };
         const auto* victim = input.header("rank");
         const bool meant = victim != nullptr && victim->integer_or(-1) == context.integer_or("rank", -2);
+        if (task == "nothing") return {};
+        if (task == "master_port") {
+            Shareable reply;
+            const char* port = std::getenv("MASTER_PORT");
+            reply.headers["port"] = port != nullptr ? port : "";
+            return reply;
+        }
         if (task == "work") {
             volatile unsigned sum = 0;
             for (unsigned step = 0; step < 500'000; ++step) sum = sum + step;

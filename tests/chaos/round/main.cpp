@@ -18,10 +18,9 @@ namespace {
 
 const std::map<std::string, std::function<chaos::Outcome(const chaos::RoundOptions&)>>& gates() {
     static const std::map<std::string, std::function<chaos::Outcome(const chaos::RoundOptions&)>> kGates{
-        {"orphans", chaos::orphans},
-        {"guardian", chaos::guardian},
-        {"death", chaos::death},
-        {"stubborn", chaos::stubborn},
+        {"orphans", chaos::orphans},       {"guardian", chaos::guardian},     {"death", chaos::death},
+        {"stubborn", chaos::stubborn},     {"interrupts", chaos::interrupts}, {"slow-reader", chaos::slow_reader},
+        {"concurrent", chaos::concurrent}, {"exhaustion", chaos::exhaustion}, {"soak", chaos::soak},
     };
     return kGates;
 }
@@ -73,6 +72,7 @@ int main(int argc, char** argv) {
         if (name == "--launcher") round.launcher = value;
         if (name == "--command-template") round.command_template = value;
         if (name == "--variant") round.variant = value;
+        if (name == "--scale") round.scale = std::atof(value);
         if (name == "--ranks") round.ranks = std::atoi(value);
     }
     try {

@@ -25,6 +25,7 @@ struct RoundOptions {
     std::string variant;  ///< what exactly is done; its meaning is the gate's
     std::string command_template;
     int ranks = 4;
+    double scale = 1;  ///< of what is counted within a round, from 0 to 1
 };
 
 /// What the round saw. Figures are in the unit that their name ends with.
@@ -60,9 +61,14 @@ private:
 [[nodiscard]] double milliseconds_since(Clock::time_point begin);
 
 // The gates, one function each.
-Outcome orphans(const RoundOptions& round);   ///< the parent is killed at a random moment
-Outcome guardian(const RoundOptions& round);  ///< what supervises is killed
-Outcome death(const RoundOptions& round);     ///< a rank dies
-Outcome stubborn(const RoundOptions& round);  ///< ranks will not go
+Outcome orphans(const RoundOptions& round);      ///< the parent is killed at a random moment
+Outcome guardian(const RoundOptions& round);     ///< what supervises is killed
+Outcome death(const RoundOptions& round);        ///< a rank dies
+Outcome stubborn(const RoundOptions& round);     ///< ranks will not go
+Outcome interrupts(const RoundOptions& round);   ///< the command gets SIGINT, once or more often
+Outcome slow_reader(const RoundOptions& round);  ///< nobody reads what ranks write, or only much later
+Outcome concurrent(const RoundOptions& round);   ///< many groups start at the same time
+Outcome exhaustion(const RoundOptions& round);   ///< a resource has run out
+Outcome soak(const RoundOptions& round);         ///< many tasks, many groups, one process
 
 }  // namespace chaos

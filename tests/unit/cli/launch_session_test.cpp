@@ -295,6 +295,19 @@ TEST_F(LaunchSessionTest, AReaderThatIsGoneEndsTheGroup) {
     EXPECT_EQ(finish(), 141);
 }
 
+TEST_F(LaunchSessionTest, AReaderThatTakesNothingDoesNotHoldUpAnEndThatWasAskedFor) {
+    int ends[2];
+    ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    const UniqueFd reader(ends[0]);
+    output.reset(ends[1]);
+    options.output_fd = output.get();
+    start();
+    group.output(0, kOut, std::string(1 << 20, 'x'));
+    session->on_signal(SIGTERM);
+    for (int rank = 0; rank < 4; ++rank) group.exit(rank, {true, SIGTERM}, true);
+    EXPECT_EQ(finish(), 143);
+}
+
 TEST_F(LaunchSessionTest, ASlowReaderHoldsUpOnlyTheOutput) {
     int ends[2];
     ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+
+#include "rankexec/core/model/export.hpp"
+
+namespace rankexec {
+
+/// How many more descriptors this process may open: RLIMIT_NOFILE less those that are open. libzmq
+/// aborts the process when it runs out, so this is asked before a socket is made.
+[[nodiscard]] RANKEXEC_EXPORT std::size_t available_descriptors();
+
+/// How many more bytes of address space this process may take: RLIMIT_AS less what it has. libzmq aborts
+/// the process when memory runs out. The greatest number when there is no limit.
+[[nodiscard]] RANKEXEC_EXPORT std::size_t available_address_space();
+
+/// Whether so many more threads can be had at the same time: tries it. libzmq aborts the process when its
+/// own cannot be started. Takes some 50 us per thread.
+[[nodiscard]] RANKEXEC_EXPORT bool can_start_threads(std::size_t count);
+
+}  // namespace rankexec
