@@ -74,11 +74,30 @@ JOB
     "$prefix/bin/rankexec" run "$scratch/cmake/job.toml" | grep -x 'held_out_accuracy=0.25.*'
 }
 
+# reuse COMPILER ARGUMENT...: a compiler launcher that copies what the build around this test has compiled
+# of the library already. The programs are compiled anew, as the outside project wants it.
+write_reuse() {
+    cat >"$1" <<REUSE
+#!/bin/sh
+for argument; do
+    [ "\$last" = -o ] && object=\$argument
+    last=\$argument
+done
+compiled="$build/\${object#rankexec/}"
+case \$object in
+    rankexec/core/* | rankexec/ipc/* | rankexec/worker/*) [ -f "\$compiled" ] && exec cp "\$compiled" "\$object" ;;
+esac
+exec "\$@"
+REUSE
+    chmod +x "$1"
+}
+
 # Without what only the command needs: looking for it is an error here.
 test_subproject() {
+    write_reuse "$scratch/reuse"
     configure -S "$source/tests/outside/subproject" -B "$scratch/build" -DRANKEXEC_SOURCE="$source" \
-        -DCMAKE_EXPORT_COMPILE_COMMANDS=ON -DCMAKE_DISABLE_FIND_PACKAGE_CLI11=ON \
-        -DCMAKE_DISABLE_FIND_PACKAGE_LibArchive=ON
+        -DCMAKE_CXX_COMPILER_LAUNCHER="$scratch/reuse" -DCMAKE_EXPORT_COMPILE_COMMANDS=ON \
+        -DCMAKE_DISABLE_FIND_PACKAGE_CLI11=ON -DCMAKE_DISABLE_FIND_PACKAGE_LibArchive=ON
     if grep -i tomlplusplus "$scratch/build/CMakeCache.txt"; then
         echo "failed: toml++ was looked for, which only the command needs"
         return 1
