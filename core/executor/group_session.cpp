@@ -375,7 +375,7 @@ void GroupSession::report(GroupReport& report) const {
     if (!group_) return;
     report.run_id = group_->run_id();
     report.refused_handshakes = group_->transport()->refused_handshakes();
-    report.dropped_messages = execution_->dropped() + handler_->dropped() + relay_->dropped();
+    report.dropped_messages = execution_->dropped() + handler_->dropped() + relay_->dropped() + dropped_results_;
     for (int rank = 0; rank < options_.group.world_size; ++rank) {
         const auto& entry = ranks_[static_cast<std::size_t>(rank)];
         const auto& connection = execution_->connection(rank);

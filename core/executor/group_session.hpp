@@ -168,6 +168,7 @@ private:
     EventLoop::TimerId loss_timer_ = 0;
     EventLoop::TimerId end_timer_ = 0;
     bool told_to_close_ = false;
+    std::uint64_t dropped_results_ = 0;  ///< of tasks that are over, and second ones
 };
 
 }  // namespace rankexec

@@ -202,10 +202,14 @@ void GroupSession::on_result(int rank, wire::Result&& result) {
     if (!open_ || result.task_id != open_->task.id) {
         log::debug("rank " + std::to_string(rank) + " sent a result for task " + std::to_string(result.task_id) +
                    ", which is not open; dropped");
+        ++dropped_results_;
         return;
     }
     auto& slot = open_->results[static_cast<std::size_t>(rank)];
-    if (slot) return;
+    if (slot) {
+        ++dropped_results_;
+        return;
+    }
     // What a rank throws once it was told to stop is no cause, but worth telling beside the cause.
     const bool beside = !open_->cause.empty() && result.reply.code != ReturnCode::task_aborted;
     if (!result.reply.ok() && (!open_->told_to_abort || beside)) {

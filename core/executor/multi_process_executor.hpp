@@ -57,8 +57,8 @@ struct GroupReport {
         std::string security;   ///< "plain" or "curve"
     };
     std::vector<Rank> ranks;
-    std::uint64_t refused_handshakes = 0;  ///< connections without this run's credentials
-    std::uint64_t dropped_messages = 0;    ///< stale or foreign messages
+    std::uint64_t refused_handshakes = 0;  ///< connections without this run's credentials, and silent ones
+    std::uint64_t dropped_messages = 0;    ///< stale or foreign messages; results of tasks that are over
 };
 
 /// Executes tasks on a group of rank processes.

@@ -118,7 +118,11 @@ void Authenticator::answer(std::vector<zmq::message_t>&& request) {
     const auto peer = check(request);
     if (!peer) {
         ++refused_;
-        log::warning("refused a connection without this run's credentials");
+        // A stranger who tries and tries shall not fill the disk.
+        if ((refused_ & (refused_ - 1)) == 0) {
+            log::warning("refused a connection without this run's credentials (" + std::to_string(refused_) +
+                         " so far)");
+        }
     }
     const auto send = [&](std::string_view text, bool more = true) {
         socket_.send(zmq::message_t(text.data(), text.size()),

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "rankexec/core/system/log.hpp"
@@ -21,7 +23,7 @@ constexpr int kBacklog = 4096;
 
 /// ZeroMQ aborts the process when it cannot create a descriptor: per context some eight, per socket
 /// and listener one or two, per connection one.
-constexpr std::size_t kDescriptorsNeeded = 48;
+constexpr std::size_t kDescriptorsNeeded = 56;
 /// And when memory for its two threads' stacks or its tables cannot be had.
 constexpr std::size_t kAddressSpaceNeeded = std::size_t{64} << 20U;
 
@@ -32,11 +34,23 @@ Failure launch_failure(std::string message) {
     return failure;
 }
 
+/// Whether that event of a socket's monitor (zmq_socket_monitor(3)) tells of a connection that was turned away before
+/// the authenticator was asked. What hangs up by itself, as a rank does that looks which address answers, is none.
+bool is_refusal(std::uint16_t event, std::uint32_t value) {
+    const auto error = static_cast<int>(value);
+    switch (event) {
+        case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL: return true;  // other mechanism, other keys, or no handshake at all
+        case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: return error != EPIPE && error != ECONNRESET;  // too slow
+        case ZMQ_EVENT_ACCEPT_FAILED:  // another user, unless we lack something ourselves
+            return error != EMFILE && error != ENFILE && error != ENOBUFS && error != ENOMEM;
+        default: return false;
+    }
+}
+
 class ZmqTransportServer final : public TransportServer {
 public:
     ZmqTransportServer(EventLoop& loop, const Options& options, RunDirectory directory)
-        : loop_(loop),
-          options_(options),
+        : options_(options),
           directory_(std::move(directory)),
           bootstrap_{options.run_id.empty() ? random_run_id() : options.run_id,
                      options.incarnation,
@@ -73,16 +87,7 @@ public:
     }
 
     void on_disconnect(ChannelKind kind, std::function<void()> callback) override {
-        const auto name = "inproc://monitor-" + std::string(to_string(kind));
-        auto& socket = sockets_[static_cast<std::size_t>(kind)];
-        if (zmq_socket_monitor(socket.handle(), name.c_str(), ZMQ_EVENT_DISCONNECTED) != 0) throw zmq::error_t();
-        auto monitor = std::make_unique<Monitor>();
-        monitor->socket = zmq::socket_t(context_, zmq::socket_type::pair);
-        monitor->socket.set(zmq::sockopt::linger, 0);
-        monitor->socket.connect(name);
-        monitor->watch = std::make_unique<SocketWatch>(
-            loop_, monitor->socket, [callback = std::move(callback)](std::vector<zmq::message_t>&&) { callback(); });
-        monitors_[static_cast<std::size_t>(kind)] = std::move(monitor);
+        monitors_[static_cast<std::size_t>(kind)]->on_disconnect = std::move(callback);
     }
 
     bool send(ChannelKind kind, const std::string& route, const std::vector<wire::Frame>& frames) override {
@@ -101,14 +106,48 @@ public:
     }
 
     [[nodiscard]] const Bootstrap& bootstrap() const override { return bootstrap_; }
-    [[nodiscard]] std::uint64_t refused_handshakes() const override { return authenticator_.refused(); }
+    [[nodiscard]] std::uint64_t refused_handshakes() const override {
+        return authenticator_.refused() + refused_early_;
+    }
 
 private:
     /// Of one channel's connections.
     struct Monitor {
         zmq::socket_t socket;
+        std::function<void()> on_disconnect;
         std::unique_ptr<SocketWatch> watch;  // last: it refers to the socket
     };
+
+    void watch_connections(EventLoop& loop, ChannelKind kind) {
+        constexpr int kEvents = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                                ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
+        const auto name = "inproc://monitor-" + std::string(to_string(kind));
+        const auto index = static_cast<std::size_t>(kind);
+        if (zmq_socket_monitor(sockets_[index].handle(), name.c_str(), kEvents) != 0) throw zmq::error_t();
+        auto monitor = std::make_unique<Monitor>();
+        monitor->socket = zmq::socket_t(context_, zmq::socket_type::pair);
+        monitor->socket.set(zmq::sockopt::linger, 0);
+        // A full queue would block libzmq's thread, and that the closing of this monitor.
+        monitor->socket.set(zmq::sockopt::rcvhwm, 0);
+        monitor->socket.connect(name);
+        monitor->watch = std::make_unique<SocketWatch>(
+            loop, monitor->socket, [this, index](std::vector<zmq::message_t>&& parts) { on_monitor(index, parts); });
+        monitors_[index] = std::move(monitor);
+    }
+
+    void on_monitor(std::size_t index, const std::vector<zmq::message_t>& parts) {
+        std::uint16_t event = 0;
+        std::uint32_t value = 0;
+        if (parts.empty() || parts[0].size() < sizeof event + sizeof value) return;
+        std::memcpy(&event, parts[0].data(), sizeof event);
+        std::memcpy(&value, static_cast<const char*>(parts[0].data()) + sizeof event, sizeof value);
+        if (is_refusal(event, value)) {
+            log::debug("refused a connection in its handshake: event " + std::to_string(event) + ", " +
+                       std::strerror(static_cast<int>(value)));
+            ++refused_early_;
+        }
+        if (event == ZMQ_EVENT_DISCONNECTED && monitors_[index]->on_disconnect) monitors_[index]->on_disconnect();
+    }
 
     void bind(EventLoop& loop, ChannelKind kind, const PeerCredentials::KeyPair& server_keys) {
         const auto index = static_cast<std::size_t>(kind);
@@ -123,6 +162,7 @@ private:
         socket.set(zmq::sockopt::heartbeat_timeout, 4000);
         const int uid = static_cast<int>(::getuid());
         zmq_setsockopt(socket.handle(), ZMQ_IPC_FILTER_UID, &uid, sizeof uid);
+        watch_connections(loop, kind);
         // Options count for the binds that follow: PLAIN for ipc, then CURVE for tcp.
         socket.set(zmq::sockopt::plain_server, true);
         socket.bind(bootstrap_.ipc_endpoint(kind));
@@ -156,7 +196,6 @@ private:
         callbacks_[index](connection, std::move(frames));
     }
 
-    EventLoop& loop_;
     Options options_;
     RunDirectory directory_;  ///< goes last, after the sockets in it
     Bootstrap bootstrap_;
@@ -166,6 +205,7 @@ private:
     std::array<std::unique_ptr<SocketWatch>, kKinds.size()> watches_;
     std::array<OnMessage, kKinds.size()> callbacks_;
     std::array<std::unique_ptr<Monitor>, kKinds.size()> monitors_;
+    std::uint64_t refused_early_ = 0;  ///< before the authenticator was asked
 };
 
 }  // namespace

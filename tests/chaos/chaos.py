@@ -103,6 +103,15 @@ def summary(figures):
     return "; ".join(parts)
 
 
+def exceeded(gate, figures):
+    """Which of the gate's figures have a median beyond their bound."""
+    return [
+        f"the median of {name} is {percentile(figures[name], 0.5):.1f}, over {most}"
+        for name, most in gate.bounds
+        if name in figures and percentile(figures[name], 0.5) > most
+    ]
+
+
 def run_gate(gate, form, runner, options):
     """Runs all rounds of a gate and prints its line; True when all held."""
     rounds = gate.rounds(form)
@@ -116,12 +125,15 @@ def run_gate(gate, form, runner, options):
                 figures.setdefault(name, []).append(value)
             if wrong:
                 failures.append((wrong, command))
-    verdict = "FAILED" if failures else "ok"
+    slow = exceeded(gate, figures) if options.form != "short" else []
+    verdict = "FAILED" if failures or slow else "ok"
     line = f"{verdict:7} {gate.name:22} {rounds - len(failures):5} of {rounds:<5} {gate.what}"
     print(f"{line}; {summary(figures)} [{time.monotonic() - begin:.0f} s]", flush=True)
     for wrong, command in failures[:SHOWN_FAILURES]:
         print(f"        {wrong}\n        again: {shlex.join(command)}", flush=True)
-    return not failures
+    for text in slow:
+        print(f"        {text}", flush=True)
+    return not failures and not slow
 
 
 def parse(arguments):

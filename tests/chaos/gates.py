@@ -30,6 +30,7 @@ class Gate:
     prefix: tuple = ()  # what the round runs within
     as_user: bool = True  # every other round as an ordinary user
     alone: bool = False  # never beside other rounds
+    bounds: tuple = ()  # (figure, most that its median may be); not looked at in the short form
     timeout: int = 60  # seconds for one round, with all its bounds a multiple of what it needs
 
     def rounds(self, form):
@@ -58,6 +59,10 @@ def orphans_under(launcher, name, full, **more):
         short=1,
         **more,
     )
+
+
+BOMBS = ("header", "parts", "depth", "truncated", "flipped", "silent")
+STRANGERS_ANYWHERE = ("none", "wrong", "plain", "other_run", "own_key", "shim", "earlier", "replayed", "envelope")
 
 
 def forms(gate, variants, *more):
@@ -149,4 +154,35 @@ GATES = (
         short=1,
         alone=True,
     ),
+    Gate(
+        "strangers",
+        "rejected in the handshake, counted; the group works on",
+        100,
+        forms("strangers", STRANGERS_ANYWHERE + ("other_rank", "replayed_bytes", "run_directory"))
+        + forms("strangers", STRANGERS_ANYWHERE + ("replayed_bytes",), *launcher_arguments("command")),
+    ),
+    Gate(
+        "strangers-other-user",
+        "kept out of the run directory, and turned away where it is open",
+        20,
+        forms("strangers", ("other_user",)) + forms("strangers", ("other_user",), *launcher_arguments("command")),
+        short=1,
+        as_user=False,
+    ),
+    Gate(
+        "bombs",
+        "strangers' are rejected, memory grows by less than 16 MiB, tasks go on; a rank's fail its call",
+        100,
+        forms("bombs", BOMBS) + forms("bombs", BOMBS, *launcher_arguments("command")),
+        short=3,
+        alone=True,
+        bounds=(("p99_during_to_before_x", 3.0),),
+    ),
+    Gate(
+        "bombs-rank",
+        "bad bodies fail their call, the next one works",
+        100,
+        forms("bombs", ("rank", "rank_header")),
+    ),
+    Gate("late-and-stale", "dropped and counted; the group works on", 100, (("--gate", "late-and-stale"),), short=3),
 )

@@ -21,6 +21,7 @@ const std::map<std::string, std::function<chaos::Outcome(const chaos::RoundOptio
         {"orphans", chaos::orphans},       {"guardian", chaos::guardian},     {"death", chaos::death},
         {"stubborn", chaos::stubborn},     {"interrupts", chaos::interrupts}, {"slow-reader", chaos::slow_reader},
         {"concurrent", chaos::concurrent}, {"exhaustion", chaos::exhaustion}, {"soak", chaos::soak},
+        {"strangers", chaos::strangers},   {"bombs", chaos::bombs},           {"late-and-stale", chaos::late_and_stale},
     };
     return kGates;
 }

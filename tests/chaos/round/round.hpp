@@ -61,14 +61,17 @@ private:
 [[nodiscard]] double milliseconds_since(Clock::time_point begin);
 
 // The gates, one function each.
-Outcome orphans(const RoundOptions& round);      ///< the parent is killed at a random moment
-Outcome guardian(const RoundOptions& round);     ///< what supervises is killed
-Outcome death(const RoundOptions& round);        ///< a rank dies
-Outcome stubborn(const RoundOptions& round);     ///< ranks will not go
-Outcome interrupts(const RoundOptions& round);   ///< the command gets SIGINT, once or more often
-Outcome slow_reader(const RoundOptions& round);  ///< nobody reads what ranks write, or only much later
-Outcome concurrent(const RoundOptions& round);   ///< many groups start at the same time
-Outcome exhaustion(const RoundOptions& round);   ///< a resource has run out
-Outcome soak(const RoundOptions& round);         ///< many tasks, many groups, one process
+Outcome orphans(const RoundOptions& round);         ///< the parent is killed at a random moment
+Outcome guardian(const RoundOptions& round);        ///< what supervises is killed
+Outcome death(const RoundOptions& round);           ///< a rank dies
+Outcome stubborn(const RoundOptions& round);        ///< ranks will not go
+Outcome interrupts(const RoundOptions& round);      ///< the command gets SIGINT, once or more often
+Outcome slow_reader(const RoundOptions& round);     ///< nobody reads what ranks write, or only much later
+Outcome concurrent(const RoundOptions& round);      ///< many groups start at the same time
+Outcome exhaustion(const RoundOptions& round);      ///< a resource has run out
+Outcome soak(const RoundOptions& round);            ///< many tasks, many groups, one process
+Outcome strangers(const RoundOptions& round);       ///< somebody without the right credentials connects
+Outcome bombs(const RoundOptions& round);           ///< somebody sends what should make the parent burst
+Outcome late_and_stale(const RoundOptions& round);  ///< ranks send what is not wanted any more
 
 }  // namespace chaos
