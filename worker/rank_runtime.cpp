@@ -16,6 +16,7 @@
 #include "rankexec/core/component/configuration_error.hpp"
 #include "rankexec/core/model/event_type.hpp"
 #include "rankexec/core/system/log.hpp"
+#include "rankexec/worker/throw_clock.hpp"
 
 namespace rankexec::worker {
 namespace {
@@ -291,6 +292,7 @@ void RankRuntime::work(wire::Execute&& message) {
     }
     wire::Result result;
     result.task_id = message.task_id;
+    failed_at_ = 0;
     if (!initialised_) {
         result.reply = Shareable::failed(failure_here(ReturnCode::not_ready, "not initialised", bootstrap_.rank));
     } else {
@@ -298,6 +300,7 @@ void RankRuntime::work(wire::Execute&& message) {
         result.reply = execute(message, context, abort);
         result.changes = context.changes();
     }
+    result.failed_at = failed_at_;
     if (!message.want_data) {
         result.reply.headers.clear();
         result.reply.body = {};
@@ -345,8 +348,10 @@ Shareable RankRuntime::execute(const wire::Execute& message, Context& context, c
         }
         return reply;
     } catch (const std::exception& error) {
+        failed_at_ = static_cast<std::uint64_t>(time_of_throw());
         return Shareable::failed(exception_here(ReturnCode::execution_exception, error.what(), bootstrap_.rank));
     } catch (...) {
+        failed_at_ = static_cast<std::uint64_t>(time_of_throw());
         return Shareable::failed(exception_here(ReturnCode::execution_exception, "unknown exception", bootstrap_.rank));
     }
 }

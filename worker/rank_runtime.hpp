@@ -98,6 +98,7 @@ private:
     std::atomic<bool> initialised_{false};
     std::unique_ptr<Engine> engine_;
     Executor* executor_ = nullptr;
+    std::uint64_t failed_at_ = 0;  ///< run()'s thread: when the last task's user code threw; 0: it did not
     std::unique_ptr<EventLane> lane_;
 };
 

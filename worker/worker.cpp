@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -59,6 +60,19 @@ tl::expected<Bootstrap, std::string> read_bootstrap(int fd) {
     return bootstrap;
 }
 
+/// A rank whose peer has gone gets EPIPE from its next write, as an error that its code can report, and does
+/// not die of a signal that would look like the cause. A handler, unlike SIG_IGN, is not inherited by what
+/// user code starts.
+void let_broken_connections_be_errors() {
+    struct sigaction present {};
+    if (::sigaction(SIGPIPE, nullptr, &present) != 0 || (present.sa_flags & SA_SIGINFO) != 0) return;
+    if (present.sa_handler != SIG_DFL) return;
+    struct sigaction action {};
+    action.sa_handler = [](int) {};
+    action.sa_flags = SA_RESTART;
+    ::sigaction(SIGPIPE, &action, nullptr);
+}
+
 }  // namespace
 
 int run(const ComponentRegistry& registry) {
@@ -79,6 +93,7 @@ int run(const ComponentRegistry& registry) {
     log::set_role("rank " + std::to_string(bootstrap->rank));
     const char* local_rank = std::getenv("LOCAL_RANK");
 
+    let_broken_connections_be_errors();
     std::optional<CrashReport> crash_report;
     if (stacks_wanted()) crash_report.emplace();
     RankRuntime runtime(registry, *bootstrap, local_rank != nullptr ? std::atoi(local_rank) : bootstrap->rank);

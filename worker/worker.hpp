@@ -16,6 +16,11 @@ namespace rankexec::worker {
 ///         return rankexec::worker::run(registry);
 ///     }
 ///
+/// Signals: where the program has no handler of its own, one for SIGPIPE, so that a write to a rank that is
+/// gone is an error, and, unless the variable RANKEXEC_NO_STACKS is set, those that report native stacks: for
+/// SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT, which keep their effect, and for the highest unused real-time
+/// signal.
+///
 /// Returns the process's exit code: 0 after an orderly close, 2 when the process was not started by
 /// rankexec (standard error says how to start it), 1 otherwise. Call it on the main thread, once,
 /// before other threads exist.

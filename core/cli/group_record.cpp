@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "rankexec/core/executor/first_cause.hpp"
+
 namespace rankexec::cli {
 
 bool GroupRecord::failed(const Rank& rank) { return rank.status && !rank.by_us && !rank.status->success(); }
@@ -51,7 +53,7 @@ std::vector<int> GroupRecord::unreported() const {
 
 std::optional<int> GroupRecord::cause() const {
     if (!first_failure_) return std::nullopt;
-    const auto order = [](const Rank& rank) { return std::tuple(!rank.status->signalled, rank.when); };
+    const auto order = [](const Rank& rank) { return std::tuple(kind_of_death(*rank.status), rank.when); };
     std::optional<std::size_t> cause;
     for (std::size_t rank = 0; rank < ranks_.size(); ++rank) {
         const auto& candidate = ranks_[rank];

@@ -32,8 +32,8 @@ public:
     [[nodiscard]] std::vector<int> unreported() const;
 
     /// The rank whose failure caused the others'. First report is not first cause, so reports within a
-    /// settle time of the first count as simultaneous; among those a signal goes before an exit code,
-    /// and then the earlier before the later. Nothing when none has failed.
+    /// settle time of the first count as simultaneous; among those a signal goes before an exit code, SIGPIPE,
+    /// which others cause, after it, and then the earlier before the later. Nothing when none has failed.
     [[nodiscard]] std::optional<int> cause() const;
     /// Reports that come later than this after the first failure cannot become the cause.
     static constexpr std::chrono::milliseconds kSettle{10};

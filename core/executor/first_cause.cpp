@@ -2,6 +2,7 @@
 #include "rankexec/core/executor/first_cause.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <tuple>
 #include <utility>
 
@@ -44,6 +45,7 @@ void FirstCause::tell_of_others(Failure& failure) const {
 }
 
 FirstCause::Kind kind_of_death(const ExitStatus& status) noexcept {
+    if (status.signalled && status.number == SIGPIPE) return FirstCause::Kind::broken_pipe;
     if (status.signalled) return FirstCause::Kind::death_by_signal;
     return status.number != 0 ? FirstCause::Kind::death_by_code : FirstCause::Kind::end_without_cause;
 }

@@ -20,6 +20,7 @@ public:
     enum class Kind {
         death_by_signal,    ///< a rank was killed, and not by us
         death_by_code,      ///< a rank's program exited with a code other than 0
+        broken_pipe,        ///< SIGPIPE: who read what it wrote is gone, so somebody else came first
         end_without_cause,  ///< a rank's program exited with 0 before it was told to
         exception,          ///< user code threw, or replied with a failure
         other,              ///< deadline, launcher, protocol

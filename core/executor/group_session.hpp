@@ -140,6 +140,7 @@ private:
 
     [[nodiscard]] Failure failure_of_rank(int rank, ReturnCode code, std::string message) const;
     [[nodiscard]] ReturnCode code_of_loss() const;
+    [[nodiscard]] FirstCause::Clock::time_point time_of_failure(int rank, const wire::Result& result) const;
     [[nodiscard]] Context context_of(const wire::FireEvent& event) const;
     void send(ParentChannel& channel, int rank, const wire::Message& message);
     Rank& rank_at(int rank) { return ranks_.at(static_cast<std::size_t>(rank)); }

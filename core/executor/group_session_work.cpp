@@ -216,13 +216,21 @@ void GroupSession::on_result(int rank, wire::Result&& result) {
         auto failure = result.reply.failure.value_or(Failure{});
         failure.code = result.reply.code;
         failure.rank = rank;
-        open_->cause.add(FirstCause::Kind::exception, std::move(failure));
+        open_->cause.add(FirstCause::Kind::exception, std::move(failure), time_of_failure(rank, result));
         if (open_->settle_timer == 0) {
             open_->settle_timer = loop_.call_after(kSettle, [this] { judge_task(); });
         }
     }
     slot = std::move(result);
     finish_task_if_complete();
+}
+
+/// When user code threw, where the rank's clock is ours: its exception may have made other ranks throw, whose
+/// results come first.
+FirstCause::Clock::time_point GroupSession::time_of_failure(int rank, const wire::Result& result) const {
+    const auto now = FirstCause::Clock::now();
+    if (result.failed_at == 0 || execution_->connection(rank).tcp) return now;
+    return std::min(now, FirstCause::Clock::time_point(std::chrono::nanoseconds(result.failed_at)));
 }
 
 /// A rank has failed while others may sit in a collective with it.

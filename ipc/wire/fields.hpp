@@ -158,8 +158,8 @@ template <>
 struct Fields<Result> {
     static constexpr std::string_view kName = "Result";
     static auto of(auto& it) {
-        auto& [task_id, last_event, reply, changes] = it;
-        return std::tie(task_id, last_event, reply, changes);
+        auto& [task_id, last_event, reply, changes, failed_at] = it;
+        return std::tie(task_id, last_event, reply, changes, failed_at);
     }
 };
 

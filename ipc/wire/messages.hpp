@@ -73,6 +73,7 @@ struct Result {
     std::uint64_t last_event = 0;  ///< number of the last FireEvent that this rank sent before it
     Shareable reply;               ///< without headers, body and tensors unless wanted
     ContextChanges changes;
+    std::uint64_t failed_at = 0;  ///< when user code threw, nanoseconds of its host's monotonic clock; 0: unknown
     friend bool operator==(const Result&, const Result&) = default;
 };
 

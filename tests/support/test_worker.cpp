@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -55,6 +56,26 @@ void crash(const std::string& how) {
     if (how == "thread") std::thread(read_nowhere).join();
     if (how == "own_handler") std::signal(SIGSEGV, [](int) { ::_exit(42); });
     read_nowhere();
+}
+
+/// The first one's exception makes the other throw, and only then is caught itself.
+[[noreturn]] void throw_slowly(bool first, const Value& fifo) {
+    struct Unwinding {
+        std::string path;
+        ~Unwinding() {
+            ::close(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        }
+    };
+    if (first) {
+        const Unwinding unwinding{fifo.text_or("")};
+        throw std::runtime_error("the first");
+    }
+    const int reader = ::open(fifo.text_or("").c_str(), O_RDONLY | O_CLOEXEC);
+    char nothing = 0;
+    (void)!::read(reader, &nothing, 1);
+    ::close(reader);
+    throw std::runtime_error("a consequence");
 }
 
 class TestExecutor : public Executor {
@@ -137,6 +158,7 @@ public:
             (void)abort.wait_for(std::chrono::seconds(60));
             return {};
         }
+        if (task == "throw_slowly") throw_slowly(rank == input.header("first")->integer_or(-1), *input.header("fifo"));
         if (task == "throw_all") throw std::runtime_error("everyone fails");
         if (task == "fire") {
             const auto count = input.header("count")->integer_or(1);

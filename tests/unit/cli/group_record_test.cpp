@@ -50,6 +50,13 @@ TEST_F(GroupRecordTest, ASignalGoesBeforeAnExitCodeWithinTheSettleTime) {
     EXPECT_EQ(record.cause(), 4);
 }
 
+TEST_F(GroupRecordTest, ABrokenPipeIsNobodysCauseBesideAnotherFailure) {
+    exit(1, {true, SIGPIPE}, 0ms);
+    EXPECT_EQ(record.cause(), 1);
+    exit(4, {false, 3}, 5ms);
+    EXPECT_EQ(record.cause(), 4);
+}
+
 TEST_F(GroupRecordTest, WhatFailsLaterIsAConsequence) {
     exit(1, {false, 1}, 0ms);
     exit(4, {true, SIGABRT}, 50ms);

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -406,6 +407,18 @@ TEST_F(Group, ASignalThatTheProgramHandlesIsLeftToIt) {
     const auto reply = execute("crash", with_headers({{"how", "own_handler"}}));
     EXPECT_EQ(reply.failure->exit, (ExitStatus{false, 42}));
     EXPECT_TRUE(reply.failure->stacks.empty());
+}
+
+// The first one's exception takes its time to be caught; meanwhile the others fail because of it.
+TEST_F(Group, TheFirstExceptionIsTheOneThatWasThrownFirst) {
+    start(2);
+    const auto fifo = ::testing::TempDir() + "/rankexec-throw-" + std::to_string(::getpid());
+    ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+    const auto reply = execute("throw_slowly", with_headers({{"first", 1}, {"fifo", fifo}}));
+    ::unlink(fifo.c_str());
+    ASSERT_TRUE(reply.failure);
+    EXPECT_EQ(reply.failure->rank, 1) << reply.failure->describe();
+    EXPECT_EQ(reply.failure->message, "the first");
 }
 
 TEST_F(Group, TheFailureOfOneTellsWhatBecameOfTheOthers) {

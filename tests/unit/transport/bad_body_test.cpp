@@ -53,9 +53,10 @@ protected:
         return {server, kind, 1, std::move(callbacks)};
     }
 
-    /// A list of four elements: the call's number, and what no message has there.
+    /// A list of five elements: the call's number, and what no message has there.
     static std::vector<std::byte> body_of_call(int number) {
-        return {std::byte{0x94}, static_cast<std::byte>(number), std::byte{0xc2}, std::byte{0xc2}, std::byte{0xc2}};
+        return {std::byte{0x95}, static_cast<std::byte>(number), std::byte{0xc2}, std::byte{0xc2}, std::byte{0xc2},
+                std::byte{0xc2}};
     }
 
     FakeTransportServer server;
@@ -86,6 +87,16 @@ TEST_F(BadBody, OfAnEventsAnswerLeavesItsChangesOut) {
     server.receive(wire::EventDone{}, body_of_call(3));
     ASSERT_EQ(messages.size(), 1U);
     EXPECT_EQ(std::get<wire::EventDone>(messages[0]), (wire::EventDone{3, {}}));
+}
+
+TEST_F(BadBody, OfAStackReportIsOneWithoutAStack) {
+    const auto handler = channel(ChannelKind::handler);
+    server.receive(wire::StackReport{}, body_of_call(3));
+    ASSERT_EQ(messages.size(), 1U);
+    const auto& report = std::get<wire::StackReport>(messages[0]);
+    EXPECT_EQ(report.task_id, 3U);
+    EXPECT_TRUE(report.frames.empty());
+    EXPECT_FALSE(report.missing.empty());
 }
 
 TEST_F(BadBody, OfAnEventTakesItsNumberOnly) {
