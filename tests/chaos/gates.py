@@ -185,4 +185,24 @@ GATES = (
         forms("bombs", ("rank", "rank_header")),
     ),
     Gate("late-and-stale", "dropped and counted; the group works on", 100, (("--gate", "late-and-stale"),), short=3),
+    Gate(
+        "first-cause",
+        "the rank that died is named, not those that threw in the collective because of it",
+        200,
+        forms("collective", ("kill", "segv", "abort", "exit3")),
+    ),
+    Gate(
+        "rank-exception",
+        "the rank that threw is named with its message, within 40 ms and the grace",
+        200,
+        forms("collective", ("throw", "throw_unwound")),
+        short=4,
+        bounds=(("named_ms", 340.0),),
+    ),
+    Gate(
+        "hang",
+        "the deadline error names the ranks that hang, and where each one stands",
+        100,
+        forms("hang", ("pause", "spin", "lock", "stopped")),
+    ),
 )

@@ -8,6 +8,7 @@
 //   task "die"       rank `rank` dies, `how`; the others do what `others` says: "block" or "spin"
 //   task "die_later" rank `rank` dies some milliseconds after it has answered
 //   task "stubborn"  does what no rank should, by `how`, and never returns
+//   task "hang"     the ranks `ranks` never return, `how`; the others do
 //   event "chaos.die" as the task "die"
 // CHAOS_CREDENTIALS=FOLDER: a copy of the rank's bootstrap is left there, under the rank's number.
 // CHAOS_DIE=PHASE:RANK:HOW in the environment: dies before its hello ("hello") or while its component is
@@ -18,36 +19,25 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
+#include <condition_variable>
 #include <csignal>
 #include <cstdlib>
-#include <ctime>
+#include <mutex>
 #include <string>
 #include <thread>
 
 #include "rankexec/core/component/executor.hpp"
 #include "rankexec/worker/worker.hpp"
+#include "stamp.hpp"
 
 namespace {
 
 using namespace rankexec;
 
-void leave_stamp() {
-    const char* path = std::getenv("CHAOS_STAMP");
-    if (path == nullptr) return;
-    const std::string temporary = std::string(path) + ".new";
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    const auto text = std::to_string(now.tv_sec * 1'000'000'000LL + now.tv_nsec);
-    const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (file < 0 || ::write(file, text.data(), text.size()) < 0) return;
-    ::close(file);
-    ::rename(temporary.c_str(), path);
-}
-
 [[noreturn]] void die(const std::string& how) {
     const rlimit no_core{0, 0};
     ::setrlimit(RLIMIT_CORE, &no_core);
-    leave_stamp();
+    chaos::leave_stamp();
     if (how == "exit0") ::_exit(0);
     if (how == "exit3") ::_exit(3);
     if (how == "abort") std::abort();
@@ -81,11 +71,23 @@ void leave_daemon(bool own_session) {
     for (;;) ::pause();
 }
 
+/// A name to look for in stacks.
+[[noreturn, gnu::noinline]] void hang_here(const std::string& how) {
+    volatile bool never = false;
+    while (how == "spin" && !never) {
+    }
+    std::condition_variable changed;
+    std::mutex other;
+    std::unique_lock waiting(other);
+    while (how == "lock") changed.wait(waiting);
+    for (;;) ::pause();
+}
+
 [[noreturn]] void be_stubborn(const std::string& how) {
     if (how == "ignore") std::signal(SIGTERM, SIG_IGN);
     if (how == "double_fork") leave_daemon(false);
     if (how == "setsid") leave_daemon(true);
-    leave_stamp();
+    chaos::leave_stamp();
     if (how == "stopped") ::kill(::getpid(), SIGSTOP);
     while (how == "fork_loop") {
         // Each child goes on where its parent ends; none lives for long.
@@ -130,6 +132,10 @@ public:
                     std::this_thread::sleep_for(std::chrono::milliseconds(5));
                     die(how);
                 }).detach();
+            }
+        } else if (task == "hang") {
+            for (const auto& rank : *input.header("ranks")->if_array()) {
+                if (rank.integer_or(-1) == context.integer_or("rank", -2)) hang_here(header("how"));
             }
         } else if (task == "stubborn") {
             be_stubborn(header("how"));

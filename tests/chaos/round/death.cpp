@@ -2,7 +2,6 @@
 // A rank dies; the call that notices names it, its host, and how it died.
 #include <csignal>
 #include <cstdlib>
-#include <fstream>
 #include <thread>
 
 #include "rankexec/core/component/engine.hpp"
@@ -30,18 +29,6 @@ const std::vector<Way>& ways() {
 }
 
 const char* const kStamp = "/tmp/chaos_death";
-
-/// When the rank died, on the clock of this host; waits for it.
-std::optional<Clock::time_point> moment_of_death() {
-    std::int64_t nanoseconds = 0;
-    const bool there = eventually(milliseconds(20'000), [&] {
-        std::ifstream file(kStamp);
-        return static_cast<bool>(file >> nanoseconds);
-    });
-    std::remove(kStamp);
-    if (!there) return std::nullopt;
-    return Clock::time_point(std::chrono::nanoseconds(nanoseconds));
-}
 
 std::string compare(const std::optional<Failure>& failure, int rank, const Way& way, const std::string& phase) {
     const auto expected = "rank " + std::to_string(rank) + " by " + way.name + " in phase " + phase;
@@ -102,7 +89,7 @@ Outcome death(const RoundOptions& round) {
             failure = reply.failure;
         }
     }
-    const auto died = moment_of_death();
+    const auto died = moment_of(kStamp);
     if (!died) return Outcome::failed("the rank did not die: " + (failure ? failure->describe() : ""));
     Outcome outcome;
     outcome.wrong = compare(failure, victim, way, phase);

@@ -18,10 +18,20 @@ namespace {
 
 const std::map<std::string, std::function<chaos::Outcome(const chaos::RoundOptions&)>>& gates() {
     static const std::map<std::string, std::function<chaos::Outcome(const chaos::RoundOptions&)>> kGates{
-        {"orphans", chaos::orphans},       {"guardian", chaos::guardian},     {"death", chaos::death},
-        {"stubborn", chaos::stubborn},     {"interrupts", chaos::interrupts}, {"slow-reader", chaos::slow_reader},
-        {"concurrent", chaos::concurrent}, {"exhaustion", chaos::exhaustion}, {"soak", chaos::soak},
-        {"strangers", chaos::strangers},   {"bombs", chaos::bombs},           {"late-and-stale", chaos::late_and_stale},
+        {"orphans", chaos::orphans},
+        {"guardian", chaos::guardian},
+        {"death", chaos::death},
+        {"stubborn", chaos::stubborn},
+        {"interrupts", chaos::interrupts},
+        {"slow-reader", chaos::slow_reader},
+        {"concurrent", chaos::concurrent},
+        {"exhaustion", chaos::exhaustion},
+        {"soak", chaos::soak},
+        {"strangers", chaos::strangers},
+        {"bombs", chaos::bombs},
+        {"late-and-stale", chaos::late_and_stale},
+        {"collective", chaos::collective},
+        {"hang", chaos::hang},
     };
     return kGates;
 }

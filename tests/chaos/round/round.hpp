@@ -73,5 +73,7 @@ Outcome soak(const RoundOptions& round);            ///< many tasks, many groups
 Outcome strangers(const RoundOptions& round);       ///< somebody without the right credentials connects
 Outcome bombs(const RoundOptions& round);           ///< somebody sends what should make the parent burst
 Outcome late_and_stale(const RoundOptions& round);  ///< ranks send what is not wanted any more
+Outcome collective(const RoundOptions& round);      ///< a rank fails while the others wait for it in a collective
+Outcome hang(const RoundOptions& round);            ///< ranks make no progress
 
 }  // namespace chaos

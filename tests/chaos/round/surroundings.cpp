@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -113,6 +114,17 @@ bool eventually(std::chrono::milliseconds limit, const std::function<bool()>& co
         if (std::chrono::steady_clock::now() > deadline) return false;
         std::this_thread::sleep_for(std::chrono::milliseconds(3));
     }
+}
+
+std::optional<std::chrono::steady_clock::time_point> moment_of(const char* stamp) {
+    std::int64_t nanoseconds = 0;
+    const bool there = eventually(std::chrono::milliseconds(20'000), [&] {
+        std::ifstream file(stamp);
+        return static_cast<bool>(file >> nanoseconds);
+    });
+    std::remove(stamp);
+    if (!there) return std::nullopt;
+    return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(nanoseconds));
 }
 
 std::string joined(const std::vector<std::string>& words) {

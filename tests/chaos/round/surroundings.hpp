@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -39,6 +40,9 @@ private:
 
 /// Looks again and again until the condition holds; false when it does not within `limit`.
 bool eventually(std::chrono::milliseconds limit, const std::function<bool()>& condition);
+
+/// The moment that a rank has left in that file (stamp.hpp); waits for it, and removes it.
+[[nodiscard]] std::optional<std::chrono::steady_clock::time_point> moment_of(const char* stamp);
 
 [[nodiscard]] std::string joined(const std::vector<std::string>& words);
 
