@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "rankexec/core/launch/foreign_environment.hpp"
+#include "rankexec/core/model/wiping.hpp"
 #include "rankexec/core/process/host/guardian_client.hpp"
 #include "rankexec/core/system/rank_variables.hpp"
 #include "rankexec/core/system/unique_fd.hpp"
@@ -17,7 +18,6 @@ namespace rankexec {
 namespace {
 
 constexpr const char* kRunIdVariable = "RANKEXEC_RUN_ID";
-constexpr const char* kBootstrapVariable = "RANKEXEC_BOOTSTRAP";
 constexpr const char* kBootstrapFileVariable = "RANKEXEC_BOOTSTRAP_FILE";
 constexpr const char* kLoopback = "127.0.0.1";
 
@@ -35,9 +35,12 @@ void set_entry(std::vector<std::string>& environment, const std::string& entry) 
 /// The shims' bootstrap as a file that only this user can read, in the run directory.
 tl::expected<std::string, Failure> write_bootstrap(const Bootstrap& bootstrap) {
     const auto path = bootstrap.run_directory + "/bootstrap";
-    const auto text = bootstrap.to_text();
+    auto text = bootstrap.to_text();
     const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!file.valid() || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    const bool written =
+        file.valid() && ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+    wipe(text);
+    if (!written) {
         Failure failure;
         failure.code = ReturnCode::launch_error;
         failure.message = path + ": " + std::strerror(errno);
@@ -114,11 +117,15 @@ tl::expected<LaunchPlan, Failure> plan_group(const GroupOptions& options, const 
             request.exported.emplace_back(kBootstrapFileVariable);
         } else {
             // Nobody knows whether the ranks' hosts share a file system with this one.
-            set_environment_value(request.environment, kBootstrapVariable, bootstrap->to_text());
+            auto text = bootstrap->to_text();
+            set_environment_value(request.environment, kBootstrapVariable, text);
+            wipe(text);
             request.exported.emplace_back(kBootstrapVariable);
         }
     }
-    return launcher->plan(request);
+    auto plan = launcher->plan(request);
+    wipe_variable(request.environment, kBootstrapVariable);
+    return plan;
 }
 
 std::vector<std::string> added_environment(const GroupOptions& options, const std::string& run_id,
@@ -164,9 +171,10 @@ tl::expected<wire::Supervise, Failure> supervise_order(const GroupOptions& optio
         if (!own) return tl::unexpected(own.error());
         spec.environment = std::move(*own);
         if (channels) {
-            const auto text = bootstrap->for_rank(rank).to_text();
+            auto text = bootstrap->for_rank(rank).to_text();
             const auto bytes = std::as_bytes(std::span(text));
             spec.bootstrap.assign(bytes.begin(), bytes.end());
+            wipe(text);
         }
         order.ranks.push_back(std::move(spec));
     }

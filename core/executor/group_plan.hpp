@@ -15,6 +15,9 @@
 
 namespace rankexec {
 
+/// Under which name shims find a bootstrap in their environment; copies of its value are to be wiped.
+inline constexpr const char* kBootstrapVariable = "RANKEXEC_BOOTSTRAP";
+
 /// What the launcher would start for these options. `bootstrap` is the shim's form; nullptr to plan
 /// without starting. Fails with launch_error.
 [[nodiscard]] RANKEXEC_EXPORT tl::expected<LaunchPlan, Failure> plan_group(const GroupOptions& options,

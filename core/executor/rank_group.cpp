@@ -14,6 +14,7 @@
 #include "rankexec/core/executor/group_plan.hpp"
 #include "rankexec/core/executor/master_port.hpp"
 #include "rankexec/core/model/rank_list.hpp"
+#include "rankexec/core/model/wiping.hpp"
 #include "rankexec/core/process/host/guardian_client.hpp"
 #include "rankexec/core/system/log.hpp"
 #include "rankexec/core/system/rank_variables.hpp"
@@ -61,10 +62,6 @@ struct RankRecord {
     std::string host;
     std::uint64_t input_queued = 0;  ///< bytes of standard input that its supervisor has not passed on
 };
-
-void wipe(Bytes& secret) {
-    if (!secret.empty()) ::explicit_bzero(secret.data(), secret.size());
-}
 
 /// The rank that a supervisor's report is about; -1 for other messages.
 int reported_rank(const wire::Message& message) {
@@ -114,7 +111,9 @@ public:
             plan = plan_group(options_, &transport_->bootstrap());
             if (!plan) return tl::unexpected(plan.error());
         }
-        return supervise(*plan);
+        auto supervised = supervise(*plan);
+        wipe_variable(plan->program.environment, kBootstrapVariable);
+        return supervised;
     }
 
     void request_end(milliseconds grace) override {
@@ -202,7 +201,9 @@ private:
         if (!order) return tl::unexpected(order.error());
         wire::Message message(std::move(*order));
         const bool sent = guardian_->send(message);
-        for (auto& rank : std::get<wire::Supervise>(message).ranks) wipe(rank.bootstrap);
+        auto& sent_order = std::get<wire::Supervise>(message);
+        for (auto& rank : sent_order.ranks) wipe(rank.bootstrap);
+        wipe_variable(sent_order.program.environment, kBootstrapVariable);
         if (sent) return {};
         Failure failure;
         failure.code = ReturnCode::launch_error;

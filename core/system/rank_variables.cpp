@@ -170,7 +170,11 @@ std::optional<std::string> environment_value(const std::vector<std::string>& env
 
 void set_environment_value(std::vector<std::string>& environment, std::string_view name, std::string_view value) {
     std::erase_if(environment, [&](const std::string& entry) { return name_of(entry) == name; });
-    environment.push_back(std::string(name) + "=" + std::string(value));
+    // Without temporaries: the value may be a secret.
+    std::string entry;
+    entry.reserve(name.size() + 1 + value.size());
+    entry.append(name).append("=").append(value);
+    environment.push_back(std::move(entry));
 }
 
 void set_rank_variables(std::vector<std::string>& environment, const RankPlace& place) {

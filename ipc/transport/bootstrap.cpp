@@ -13,6 +13,8 @@
 #include <fstream>
 #include <memory>
 
+#include "rankexec/core/model/wiping.hpp"
+
 namespace rankexec {
 namespace {
 
@@ -22,16 +24,14 @@ class Writer {
 public:
     void number(std::uint64_t value, int bytes) {
         for (int index = 0; index < bytes; ++index)
-            out_ += static_cast<char>(value >> (8U * static_cast<unsigned>(index)));
+            out_.push_back(static_cast<std::byte>(value >> (8U * static_cast<unsigned>(index))));
     }
     void text(std::string_view value) {
         number(value.size(), 4);
-        out_ += value;
+        bytes(std::as_bytes(std::span(value.data(), value.size())));
     }
-    void bytes(std::span<const std::byte> value) {
-        out_.append(reinterpret_cast<const char*>(value.data()), value.size());
-    }
-    std::string out_;
+    void bytes(std::span<const std::byte> value) { out_.insert(out_.end(), value.begin(), value.end()); }
+    WipedBytes out_;
 };
 
 class Reader {
@@ -128,14 +128,13 @@ std::string Bootstrap::to_text() const {
     sodium_bin2base64(text.data(), length, reinterpret_cast<const unsigned char*>(writer.out_.data()),
                       writer.out_.size(), sodium_base64_VARIANT_URLSAFE);
     text.pop_back();
-    sodium_memzero(writer.out_.data(), writer.out_.size());
     return text;
 }
 
 tl::expected<Bootstrap, std::string> Bootstrap::from_text(std::string_view text) {
     while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
     if (text.size() > kMaxText) return malformed("bootstrap: over 64 KiB");
-    std::string binary(text.size(), '\0');
+    WipedBytes binary(text.size());
     std::size_t size = 0;
     const char* end = nullptr;
     if (sodium_base642bin(reinterpret_cast<unsigned char*>(binary.data()), binary.size(), text.data(), text.size(),
@@ -143,7 +142,7 @@ tl::expected<Bootstrap, std::string> Bootstrap::from_text(std::string_view text)
         end != text.data() + text.size()) {
         return malformed("bootstrap: not base64");
     }
-    Reader reader(std::string_view(binary).substr(0, size));
+    Reader reader({reinterpret_cast<const char*>(binary.data()), size});
     if (reader.number(1) != kFormat) return malformed("bootstrap: unknown format");
     auto run_id = reader.text();
     const auto incarnation = static_cast<std::uint32_t>(reader.number(4));
@@ -171,9 +170,7 @@ tl::expected<Bootstrap, std::string> Bootstrap::from_text(std::string_view text)
     const auto ports = reader.number(4);
     if (ports > 4) return malformed("bootstrap: too many ports");
     for (std::uint64_t index = 0; index < ports; ++index) result.ports.push_back(static_cast<int>(reader.number(2)));
-    const bool complete = reader.complete();
-    sodium_memzero(binary.data(), binary.size());
-    if (!complete) return malformed("bootstrap: truncated, or bytes are left over");
+    if (!reader.complete()) return malformed("bootstrap: truncated, or bytes are left over");
     if (world_size < 1 || rank < -1 || rank >= world_size) return malformed("bootstrap: rank out of range");
     return result;
 }

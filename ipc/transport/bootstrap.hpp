@@ -36,7 +36,7 @@ struct RANKEXEC_EXPORT Bootstrap {
     /// The form for one rank's program: its own secret instead of the run's.
     [[nodiscard]] Bootstrap for_rank(int rank) const;
 
-    /// Printable text (base64 of the binary form), fit for a file or an environment variable.
+    /// Printable text (base64 of the binary form), fit for a file or an environment variable. The caller wipes it.
     [[nodiscard]] std::string to_text() const;
     /// Total: any text gives a Bootstrap or a message that says what is wrong.
     [[nodiscard]] static tl::expected<Bootstrap, std::string> from_text(std::string_view text);

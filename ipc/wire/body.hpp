@@ -28,7 +28,7 @@ namespace rankexec::wire {
 /// Writes structs as arrays of their fields; tensors leave their bytes in frames.
 class BodyWriter {
 public:
-    BodyWriter(std::vector<std::byte>& buffer, const Limits& limits) : out_(buffer, limits), limits_(&limits) {}
+    BodyWriter(WipedBytes& buffer, const Limits& limits) : out_(buffer, limits), limits_(&limits) {}
 
     template <WireStruct Struct>
     [[nodiscard]] bool write(const Struct& value) {

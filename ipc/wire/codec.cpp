@@ -96,7 +96,7 @@ tl::expected<EncodedBody, std::string> encode_body(const Message& message, const
     const auto refused = [&](const std::string& what) {
         return tl::unexpected(std::string(name_of(message)) + ": " + what);
     };
-    const auto buffer = std::make_shared<std::vector<std::byte>>();
+    const auto buffer = std::make_shared<WipedBytes>();
     buffer->reserve(512);
     BodyWriter writer(*buffer, limits);
     if (!std::visit([&](const auto& body) { return writer.write(body); }, message)) return refused(writer.error());
@@ -113,7 +113,7 @@ tl::expected<EncodedBody, std::string> encode_body(const Message& message, const
 tl::expected<std::vector<Frame>, std::string> with_envelope(Envelope envelope, const EncodedBody& body) {
     envelope.version = kVersion;
     envelope.type = body.type;
-    const auto buffer = std::make_shared<std::vector<std::byte>>();
+    const auto buffer = std::make_shared<WipedBytes>();
     buffer->reserve(kEnvelopeBytes);
     BodyWriter writer(*buffer, kEnvelopeLimits);
     if (!writer.write(envelope)) return tl::unexpected("envelope: " + writer.error());
@@ -131,7 +131,7 @@ tl::expected<std::vector<Frame>, std::string> encode(Envelope envelope, const Me
         return tl::unexpected(std::string(name_of(message)) + ": " + what);
     };
 
-    const auto buffer = std::make_shared<std::vector<std::byte>>();
+    const auto buffer = std::make_shared<WipedBytes>();
     buffer->reserve(512);
     BodyWriter envelope_writer(*buffer, kEnvelopeLimits);
     if (!envelope_writer.write(envelope)) return refused("envelope: " + envelope_writer.error());

@@ -11,7 +11,7 @@ namespace rankexec::wire {
 namespace {
 
 struct Sink {
-    std::vector<std::byte>* buffer;
+    WipedBytes* buffer;
     void write(const char* data, std::size_t size) {
         const auto* bytes = reinterpret_cast<const std::byte*>(data);
         buffer->insert(buffer->end(), bytes, bytes + size);
@@ -19,7 +19,7 @@ struct Sink {
 };
 
 template <typename Pack>
-void pack_into(std::vector<std::byte>& buffer, const Pack& pack) {
+void pack_into(WipedBytes& buffer, const Pack& pack) {
     Sink sink{&buffer};
     msgpack::packer<Sink> packer(sink);
     pack(packer);

@@ -6,8 +6,8 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "rankexec/core/model/wiping.hpp"
 #include "rankexec/ipc/wire/limits.hpp"
 
 namespace rankexec::wire {
@@ -19,7 +19,7 @@ namespace rankexec::wire {
 class MsgpackWriter {
 public:
     /// Appends to `buffer`, which must outlive the writer.
-    MsgpackWriter(std::vector<std::byte>& buffer, const Limits& limits)
+    MsgpackWriter(WipedBytes& buffer, const Limits& limits)
         : buffer_(&buffer), begin_(buffer.size()), limits_(&limits) {}
 
     [[nodiscard]] bool nil();
@@ -42,7 +42,7 @@ private:
     [[nodiscard]] bool end_element();
     [[nodiscard]] bool fits(std::string_view what, std::size_t size);
 
-    std::vector<std::byte>* buffer_;
+    WipedBytes* buffer_;
     std::size_t begin_;
     const Limits* limits_;
     std::size_t nodes_ = 0;

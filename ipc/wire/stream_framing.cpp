@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t kCountBytes = sizeof(std::uint32_t);
 constexpr std::size_t kLengthBytes = sizeof(std::uint64_t);
 
-void append_little_endian(std::vector<std::byte>& out, std::uint64_t number, std::size_t size) {
+void append_little_endian(WipedBytes& out, std::uint64_t number, std::size_t size) {
     for (std::size_t index = 0; index < size; ++index) {
         out.push_back(static_cast<std::byte>(number & 0xffU));
         number >>= 8U;
@@ -28,10 +28,10 @@ std::uint64_t little_endian(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-std::vector<std::byte> frame_for_stream(std::span<const Frame> frames) {
+WipedBytes frame_for_stream(std::span<const Frame> frames) {
     std::size_t size = kCountBytes;
     for (const auto& frame : frames) size += kLengthBytes + frame.bytes.size();
-    std::vector<std::byte> out;
+    WipedBytes out;
     out.reserve(size);
     append_little_endian(out, frames.size(), kCountBytes);
     for (const auto& frame : frames) {
@@ -110,7 +110,7 @@ void StreamDecoder::on_length(std::uint64_t length) {
 }
 
 void StreamDecoder::finish_frame() {
-    const auto owner = std::make_shared<const std::vector<std::byte>>(std::exchange(frame_, {}));
+    const auto owner = std::make_shared<const WipedBytes>(std::exchange(frame_, {}));
     message_.push_back({*owner, owner});
     expecting_ = Expecting::length;
     if (--frames_left_ > 0) return;

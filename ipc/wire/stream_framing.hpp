@@ -13,14 +13,15 @@
 #include <tl/expected.hpp>
 
 #include "rankexec/core/model/export.hpp"
+#include "rankexec/core/model/wiping.hpp"
 #include "rankexec/ipc/wire/codec.hpp"
 
 /// Messages on a byte stream (the Unix socket between host and guardian), where nothing else marks
 /// their borders: number of frames, then length and bytes of each. PROTOCOL.md, section "Streams".
 namespace rankexec::wire {
 
-/// The frames as one run of bytes, copied.
-[[nodiscard]] RANKEXEC_EXPORT std::vector<std::byte> frame_for_stream(std::span<const Frame> frames);
+/// The frames as one run of bytes, copied. Messages to the guardian hold credentials.
+[[nodiscard]] RANKEXEC_EXPORT WipedBytes frame_for_stream(std::span<const Frame> frames);
 
 /// Cuts a byte stream into messages, however its bytes arrive. Memory grows with the bytes that have
 /// arrived, never with the lengths that they claim. Belongs to one thread at a time.
@@ -56,7 +57,7 @@ private:
     std::size_t frames_left_ = 0;
     std::size_t frame_left_ = 0;
     std::size_t message_bytes_ = 0;
-    std::vector<std::byte> frame_;
+    WipedBytes frame_;
     std::vector<Frame> message_;
     std::deque<std::vector<Frame>> complete_;
     std::optional<DecodeError> error_;

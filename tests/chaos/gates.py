@@ -205,4 +205,20 @@ GATES = (
         100,
         forms("hang", ("pause", "spin", "lock", "stopped")),
     ),
+    Gate(
+        "secrets",
+        "in no command line, log, core, and in no environment but a launcher's that has to pass it on",
+        100,
+        (
+            ("--gate", "secrets"),
+            ("--gate", "secrets") + launcher_arguments("command"),
+            ("--gate", "secrets") + launcher_arguments("mpirun"),
+        ),
+    ),
+    Gate(
+        "secrets-torchrun",
+        "the same where a file brings the secret",
+        10,
+        (("--gate", "secrets") + launcher_arguments("torchrun"),),
+    ),
 )

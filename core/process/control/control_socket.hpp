@@ -62,7 +62,7 @@ private:
     Callbacks callbacks_;
     std::function<void()> on_flushed_;
     wire::StreamDecoder decoder_;
-    std::deque<std::vector<std::byte>> queue_;
+    std::deque<WipedBytes> queue_;
     std::size_t written_ = 0;  ///< of the first entry
     std::uint64_t sequence_ = 0;
     bool watches_output_ = false;

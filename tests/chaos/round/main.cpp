@@ -32,6 +32,7 @@ const std::map<std::string, std::function<chaos::Outcome(const chaos::RoundOptio
         {"late-and-stale", chaos::late_and_stale},
         {"collective", chaos::collective},
         {"hang", chaos::hang},
+        {"secrets", chaos::secrets},
     };
     return kGates;
 }
@@ -91,7 +92,7 @@ int main(int argc, char** argv) {
             std::cerr << "chaos_round: kills processes; run it through scripts/chaos, which keeps it apart\n";
             return 2;
         }
-        if (host) return chaos::run_host(round);
+        if (host) return round.gate == "secrets" ? chaos::secrets_host(round) : chaos::run_host(round);
         const auto gate = gates().find(round.gate);
         if (gate == gates().end()) {
             std::cerr << "chaos_round: there is no gate \"" << round.gate << "\"\n";

@@ -75,5 +75,7 @@ Outcome bombs(const RoundOptions& round);           ///< somebody sends what sho
 Outcome late_and_stale(const RoundOptions& round);  ///< ranks send what is not wanted any more
 Outcome collective(const RoundOptions& round);      ///< a rank fails while the others wait for it in a collective
 Outcome hang(const RoundOptions& round);            ///< ranks make no progress
+Outcome secrets(const RoundOptions& round);         ///< a run's secrets are looked for
+int secrets_host(const RoundOptions& round);        ///< main of the host whose secrets these are
 
 }  // namespace chaos
