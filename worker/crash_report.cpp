@@ -137,10 +137,9 @@ void find_modules(std::size_t frames) {
         const auto end = take_hexadecimal(line);
         const auto slash = line.find('/');
         auto name = slash == std::string_view::npos ? std::string_view{} : line.substr(line.rfind('/') + 1);
-        if (name.size() >= kNameBytes) name = name.substr(0, kNameBytes - 1);
+        name = name.substr(0, kNameBytes - 1);
         if (name != std::string_view(current)) {
-            std::memcpy(current, name.data(), name.size());
-            current[name.size()] = '\0';
+            current[name.copy(current, kNameBytes - 1)] = '\0';
             current_begin = begin;
         }
         for (std::size_t index = 0; index < frames && !name.empty(); ++index) {
