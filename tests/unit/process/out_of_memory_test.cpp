@@ -69,7 +69,7 @@ private:
 constexpr const char* kGreedy = "if [ $RANK = 1 ]; then x=12345678; while :; do x=$x$x; done; fi; exec sleep 1000";
 
 TEST(OutOfMemory, IsToldOfTheRankThatTheKernelKilled) {
-    const Limited limited("200M");
+    const Limited limited("512M");
     if (!limited.possible()) GTEST_SKIP() << "no memory cgroup can be made here";
     GuardedGroup group(shell_group(2, kGreedy));
     ASSERT_TRUE(group.run_until([&] { return group.exited.contains(1); }));
