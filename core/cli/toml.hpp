@@ -3,7 +3,8 @@
 
 // The compiler's flow analysis is not up to the header-only parser; nothing of ours is in between.
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpragmas"
+#ifndef __clang__
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <toml++/toml.h>
 #pragma GCC diagnostic pop

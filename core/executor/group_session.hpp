@@ -86,6 +86,7 @@ private:
         [[nodiscard]] bool connected() const { return hello && handler_attached && relay_attached; }
     };
     struct OpenTask {
+        OpenTask();  // declared: std::optional asks for it while this class is incomplete
         Task task;
         std::vector<std::optional<wire::Result>> results;
         std::optional<Failure> verdict;  ///< abort or deadline: what the reply will say

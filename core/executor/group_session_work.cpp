@@ -32,6 +32,8 @@ RankStack bounded(int rank, wire::StackReport&& report) {
 
 }  // namespace
 
+GroupSession::OpenTask::OpenTask() = default;
+
 // ---- tasks --------------------------------------------------------------------------------------
 
 void GroupSession::submit(Task task) {

@@ -32,6 +32,8 @@ constexpr milliseconds kReportSettle{1000};
 /// For a shim to connect again, or for its last messages to be read.
 constexpr milliseconds kShimLease{1000};
 constexpr milliseconds kDisconnectSettle{20};
+/// From the first rank's start to a word about those that are missing.
+constexpr milliseconds kStartPatience{10'000};
 /// After the grace, for shims to kill and to report: on a busy host with thousands of processes a look
 /// around takes its time.
 constexpr milliseconds kConfirmTime{5000};
@@ -85,6 +87,7 @@ public:
         loop_.cancel(timer_);
         loop_.cancel(launcher_timer_);
         loop_.cancel(lease_timer_);
+        loop_.cancel(patience_timer_);
     }
 
     tl::expected<void, Failure> launch(bool channels, std::uint32_t incarnation) {
@@ -358,6 +361,7 @@ private:
             log::warning("a second shim for rank " + std::to_string(rank) + " was refused");
             return;
         }
+        if (none_said_hello()) patience_timer_ = loop_.call_after(kStartPatience, [this] { name_missing_shims(); });
         entry.hello = true;
         entry.host = hello.host;
         entry.local_rank = hello.local_rank;
@@ -378,6 +382,18 @@ private:
         };
         if (!std::ranges::all_of(ranks_, placed) && !std::ranges::all_of(ranks_, &RankRecord::hello)) return;
         for (int other = 0; other < options_.world_size; ++other) set_up_shim(other);
+    }
+
+    /// Some launchers start what they can and wait for the rest for ever.
+    void name_missing_shims() {
+        std::vector<int> missing;
+        for (int rank = 0; rank < options_.world_size; ++rank) {
+            if (!record(rank).hello) missing.push_back(rank);
+        }
+        if (missing.empty() || ending_) return;
+        log::warning("launcher " + options_.launcher + " has not started ranks " + format_ranks(missing) + " yet, " +
+                     std::to_string(std::chrono::duration_cast<std::chrono::seconds>(kStartPatience).count()) +
+                     " s after the first one");
     }
 
     /// LOCAL_RANK and LOCAL_WORLD_SIZE, as far as the launcher does not tell them.
@@ -524,6 +540,7 @@ private:
         loop_.cancel(timer_);
         loop_.cancel(launcher_timer_);
         loop_.cancel(lease_timer_);
+        loop_.cancel(patience_timer_);
         // Everything is over before the launcher was judged.
         if (launcher_report_ && !ending_ && !lost_ && !all_exited() && callbacks_.on_lost) {
             callbacks_.on_lost(launcher_failure());
@@ -596,6 +613,7 @@ private:
     EventLoop::TimerId timer_ = 0;
     EventLoop::TimerId launcher_timer_ = 0;
     EventLoop::TimerId lease_timer_ = 0;
+    EventLoop::TimerId patience_timer_ = 0;
     std::vector<std::int64_t> survivors_;
     bool ending_ = false;
     bool lost_ = false;

@@ -48,8 +48,7 @@ OutputCapture::Options capture_options(const SupervisedProcess::Options& options
 }  // namespace
 
 SupervisedProcess::SupervisedProcess(EventLoop& loop, Options options, Callbacks callbacks)
-    : loop_(loop),
-      options_(std::move(options)),
+    : options_(std::move(options)),
       callbacks_(std::move(callbacks)),
       capture_(loop, capture_options(options_), {callbacks_.report, callbacks_.on_output_end}),
       input_(loop, [this](std::size_t bytes) {

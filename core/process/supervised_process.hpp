@@ -62,7 +62,6 @@ public:
     void write_input(Bytes bytes);
 
 private:
-    EventLoop& loop_;
     Options options_;
     Callbacks callbacks_;
     OutputCapture capture_;

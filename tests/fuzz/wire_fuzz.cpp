@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzz target of the wire codec. An input is a byte stream as PROTOCOL.md's section "Streams" frames it;
 // whatever it holds is decoded, and what is accepted must survive another round trip.
-//
-//     clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -I BUILD/include
-//         tests/fuzz/wire_fuzz.cpp ipc/wire/*.cpp core/model/*.cpp -o wire_fuzz
-//     ./wire_fuzz -max_len=4096 tests/fuzz/corpus/wire
-//
-// The tests replay the corpus; see replay.cpp.
 #include <cstdint>
 #include <cstdlib>
 #include <span>
