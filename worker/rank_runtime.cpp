@@ -15,6 +15,7 @@
 
 #include "rankexec/core/component/configuration_error.hpp"
 #include "rankexec/core/model/event_type.hpp"
+#include "rankexec/core/system/listed_pid.hpp"
 #include "rankexec/core/system/log.hpp"
 #include "rankexec/worker/throw_clock.hpp"
 
@@ -53,7 +54,7 @@ Failure failure_here(ReturnCode code, std::string message, int rank) {
     failure.message = std::move(message);
     failure.rank = rank;
     failure.host = host_name();
-    failure.pid = ::getpid();
+    failure.pid = listed_pid();
     return failure;
 }
 
@@ -108,7 +109,7 @@ int RankRuntime::run() {
     lane_ = std::make_unique<EventLane>();
 
     wire::Hello hello;
-    hello.pid = ::getpid();
+    hello.pid = listed_pid();
     hello.host = host_name();
     hello.local_rank = local_rank_;
     hello.world_size = bootstrap_.world_size;
@@ -344,7 +345,7 @@ Shareable RankRuntime::execute(const wire::Execute& message, Context& context, c
             }
             reply.failure->rank = bootstrap_.rank;
             reply.failure->host = host_name();
-            reply.failure->pid = ::getpid();
+            reply.failure->pid = listed_pid();
         }
         return reply;
     } catch (const std::exception& error) {

@@ -18,6 +18,7 @@
 
 #include "rankexec/core/process/supervisor.hpp"
 #include "rankexec/core/system/event_loop.hpp"
+#include "rankexec/core/system/listed_pid.hpp"
 #include "rankexec/core/system/log.hpp"
 #include "rankexec/core/system/unique_fd.hpp"
 #include "rankexec/ipc/channel/peer_channels.hpp"
@@ -112,7 +113,7 @@ private:
 
     [[nodiscard]] wire::ShimHello hello() const {
         wire::ShimHello hello;
-        hello.pid = ::getpid();
+        hello.pid = listed_pid();
         hello.host = host_name();
         hello.local_rank = launched_.place.local_rank;
         hello.local_world_size = launched_.place.local_world_size;

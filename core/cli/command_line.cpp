@@ -9,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "rankexec/core/cli/containment_name.hpp"
 #include "rankexec/core/cli/rank_count.hpp"
 #include "rankexec/core/component/nearest_name.hpp"
 
@@ -24,7 +25,7 @@ struct UsageError {
 
 /// What CLI11 fills in, before it is checked.
 struct Words {
-    std::string ranks, launcher, command_template, hosts, stdin_mode, grace, timeout, gpus, port, save;
+    std::string ranks, launcher, command_template, hosts, stdin_mode, containment, grace, timeout, gpus, port, save;
     std::vector<std::string> launcher_args, exports, job;
     std::string master_address, advertise_address, log_directory;
     bool label = false, tee = false, dry_run = false, json = false;
@@ -97,6 +98,12 @@ wire::StdinMode stdin_mode(const std::string& word) {
     throw UsageError{"--stdin: '" + word + "' is none of 0, none, all"};
 }
 
+wire::Containment containment(const std::string& word) {
+    const auto found = containment_named(word);
+    if (!found) throw UsageError{"--contain: '" + word + "' is none of auto, pidns"};
+    return *found;
+}
+
 /// Options that `run` and `launch` share.
 void add_common(CLI::App& command, Words& words) {
     command.add_option("-n,--ranks", words.ranks, "number of ranks")->type_name("N");
@@ -112,6 +119,10 @@ void add_common(CLI::App& command, Words& words) {
     command.add_option("--command-template", words.command_template, "for --launcher command: the command to run")
         ->type_name("TEXT");
     command.add_option("--hosts", words.hosts, "hosts to place ranks on, with commas")->type_name("A,B");
+    command
+        .add_option("--contain", words.containment,
+                    "auto (default); pidns: all in a PID namespace, so that nothing can outlive the group")
+        ->type_name("HOW");
     command.add_flag("--json", words.json, "end standard error with the result as one line of JSON");
     command.add_flag("--dry-run", words.dry_run, "show what would be started, and start nothing");
 }
@@ -191,6 +202,7 @@ void fill_group(const Words& words, const std::vector<std::string>& launchers, G
     if (!words.gpus.empty()) group.gpus_per_rank = whole_number("--gpus-per-rank", words.gpus, 1024);
     if (!words.grace.empty()) group.grace = seconds("--grace", words.grace);
     group.stdin_mode = words.stdin_mode.empty() ? wire::StdinMode::rank_zero : stdin_mode(words.stdin_mode);
+    if (!words.containment.empty()) group.containment = containment(words.containment);
     group.forward_output = words.log_directory.empty() || words.tee;
 }
 
@@ -234,6 +246,7 @@ RunCommand run_command(const Words& words, const std::vector<std::string>& launc
     set_if_given(command.command_template, words.command_template);
     set_if_given(command.save_file, words.save);
     command.hosts = split_commas(words.hosts);
+    if (!words.containment.empty()) command.containment = containment(words.containment);
     command.dry_run = words.dry_run;
     command.json = words.json;
     return command;

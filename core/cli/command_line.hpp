@@ -30,6 +30,7 @@ struct RunCommand {
     std::vector<std::string> launcher_args;  ///< after the job's
     std::optional<std::string> command_template;
     std::vector<std::string> hosts;  ///< instead of the job's, when not empty
+    std::optional<wire::Containment> containment;
     std::optional<std::string> save_file;
     bool dry_run = false;
     bool json = false;

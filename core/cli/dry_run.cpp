@@ -103,6 +103,7 @@ tl::expected<std::string, Failure> describe_launch(const GroupOptions& options) 
     text += (plan->direct ? "program: " : "command: ") + shell_quoted(plan->program.argv) + "\n";
     if (!options.directory.empty()) text += "directory: " + options.directory + "\n";
     if (!options.log_directory.empty()) text += "logs: " + options.log_directory + "\n";
+    if (options.containment == wire::Containment::pid_namespace) text += "containment: PID namespace\n";
     Table table({"rank", "host", "GPUs", "added environment"});
     const Rows rows(options, plan->direct, plan->program.environment);
     for (int rank = 0; rank < options.world_size; ++rank) {

@@ -11,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "rankexec/core/cli/containment_name.hpp"
 #include "rankexec/core/cli/rank_count.hpp"
 #include "rankexec/core/cli/toml_table.hpp"
 #include "rankexec/core/component/configuration_error.hpp"
@@ -85,6 +86,11 @@ void read_group(const TomlTable& table, Job& job, const std::vector<std::string>
     assign(group.master_port, table.integer("master_port", 0, 65535));
     assign(group.advertise_address, table.text("advertise_address"));
     assign(group.log_directory, table.text("log_dir"));
+    if (const auto word = table.text("contain")) {
+        const auto containment = containment_named(*word);
+        if (!containment) table.fail("contain", "must be \"auto\" or \"pidns\"");
+        group.containment = *containment;
+    }
     assign(group.grace, table.seconds("grace_seconds"));
     group.orphan_grace = table.seconds("orphan_grace_seconds");
     assign(job.executor.ready_timeout, table.seconds("ready_timeout_seconds"));
@@ -128,6 +134,7 @@ const std::vector<std::string>& group_keys() {
                                                "master_port",
                                                "advertise_address",
                                                "log_dir",
+                                               "contain",
                                                "grace_seconds",
                                                "orphan_grace_seconds",
                                                "ready_timeout_seconds",

@@ -87,6 +87,7 @@ void apply_overrides(const RunCommand& command, Job& job) {
     group.launcher_args.insert(group.launcher_args.end(), command.launcher_args.begin(), command.launcher_args.end());
     if (command.command_template) group.command_template = *command.command_template;
     if (!command.hosts.empty()) group.hosts = command.hosts;
+    if (command.containment) group.containment = *command.containment;
     if (command.save_file) job.workflow.save_file = *command.save_file;
 }
 

@@ -26,6 +26,8 @@ struct GroupOptions {
     std::string advertise_address;         ///< what remote ranks connect to; empty: routed per host
     std::string log_directory;             ///< rank-N.out and rank-N.err; empty: none
     wire::StdinMode stdin_mode = wire::StdinMode::none;
+    /// pid_namespace: a group that cannot be contained fails with launch_error.
+    wire::Containment containment = wire::Containment::automatic;
     bool forward_output = true;             ///< hand the ranks' output to the parent
     std::chrono::milliseconds grace{5000};  ///< between the graceful and the forced step of ending
     std::optional<std::chrono::milliseconds>

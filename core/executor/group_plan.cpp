@@ -157,6 +157,7 @@ tl::expected<wire::Supervise, Failure> supervise_order(const GroupOptions& optio
     if (bootstrap != nullptr) order.run_directory = bootstrap->run_directory;
     order.log_directory = options.log_directory;
     order.stdin_mode = options.stdin_mode;
+    order.containment = options.containment;
     order.forward_output = options.forward_output;
     if (!plan.direct) return order;
 

@@ -233,8 +233,9 @@ private:
     void on_guardian(wire::Message&& message) {
         if (auto* exited = std::get_if<wire::LauncherExited>(&message)) {
             launcher_exited(std::move(*exited));
-        } else if (const auto* failed = std::get_if<wire::RankNotStarted>(&message); failed != nullptr && !direct_) {
-            lose("launcher " + options_.launcher + ": " + failed->message);
+        } else if (const auto* failed = std::get_if<wire::RankNotStarted>(&message);
+                   failed != nullptr && failed->rank < 0) {
+            lose((direct_ ? "" : "launcher " + options_.launcher + ": ") + failed->message);
         } else if (auto* ended = std::get_if<wire::SupervisionEnded>(&message)) {
             guardian_ended(std::move(ended->surviving_pids));
         } else {

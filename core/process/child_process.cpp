@@ -2,6 +2,7 @@
 #include "rankexec/core/process/child_process.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -36,8 +37,9 @@ struct SetupError {
 /// only, no allocation.
 class ChildSetup {
 public:
-    ChildSetup(const ChildRequest& request, pid_t parent, int error_pipe)
-        : request_(request), parent_(parent), error_pipe_(error_pipe) {}
+    /// The parent reads from `parents_end`.
+    ChildSetup(const ChildRequest& request, pid_t parent, int parents_end, int error_pipe)
+        : request_(request), parent_(parent), parents_end_(parents_end), error_pipe_(error_pipe) {}
 
     void run() const {
         if (::setpgid(0, 0) != 0) fail("setpgid");
@@ -53,7 +55,17 @@ private:
         if (request_.death_signal == 0) return;
         if (::prctl(PR_SET_PDEATHSIG, request_.death_signal) != 0) fail("PR_SET_PDEATHSIG");
         // The parent may have died before the call above, and then no signal ever comes.
-        if (::getppid() != parent_) ::_exit(127);
+        if (!parent_lives()) ::_exit(127);
+    }
+
+    [[nodiscard]] bool parent_lives() const {
+        const auto parent = ::getppid();
+        if (parent != 0) return parent == parent_;
+        // It is outside our PID namespace, and so would be whoever adopts us. Its descriptors are closed
+        // before its death signals are sent.
+        ::close(parents_end_);
+        pollfd pipe{.fd = error_pipe_, .events = 0, .revents = 0};
+        return ::poll(&pipe, 1, 0) == 0;
     }
 
     static void reset_signals() {
@@ -88,6 +100,7 @@ private:
 
     const ChildRequest& request_;
     pid_t parent_;
+    int parents_end_;
     int error_pipe_;
 };
 
@@ -132,7 +145,7 @@ tl::expected<pid_t, StartError> spawn(const ChildRequest& request, const std::st
     }
     const UniqueFd reader(ends[0]);
     UniqueFd writer(ends[1]);
-    const ChildSetup setup(request, ::getpid(), writer.get());
+    const ChildSetup setup(request, ::getpid(), reader.get(), writer.get());
     auto arguments = pointers(argv);
     auto environment = pointers(request.environment);
     std::error_code error;
@@ -186,7 +199,9 @@ tl::expected<std::string, StartError> find_executable(const std::string& name, c
 
 tl::expected<pid_t, StartError> start_child(const ChildRequest& request) {
     if (request.argv.empty()) return tl::make_unexpected(StartError{ENOENT, "cannot start an empty command"});
-    const auto file = find_executable(request.argv.front(), request.environment, request.directory);
+    const auto file = request.file.empty()
+                          ? find_executable(request.argv.front(), request.environment, request.directory)
+                          : request.file;
     if (!file) return tl::make_unexpected(file.error());
     auto started = spawn(request, *file, request.argv);
     if (started || started.error().error != ENOEXEC) return started;

@@ -17,6 +17,7 @@ namespace rankexec::process {
 /// What to start. All descriptors stay the caller's, are close-on-exec and above 2.
 struct ChildRequest {
     std::vector<std::string> argv;  ///< argv[0] is searched in the PATH of `environment` when it has no slash
+    std::string file;               ///< the program; empty: what argv[0] stands for
     Environment environment;        ///< the whole environment
     std::string directory;          ///< working directory; empty: ours
     int death_signal = 0;           ///< PDEATHSIG; 0: none

@@ -19,6 +19,7 @@
 
 #include "rankexec/core/process/control/control_group.hpp"
 #include "rankexec/core/process/control/control_socket.hpp"
+#include "rankexec/core/process/pid_namespace.hpp"
 #include "rankexec/core/process/remove_tree.hpp"
 #include "rankexec/core/process/supervisor.hpp"
 #include "rankexec/core/system/event_loop.hpp"
@@ -50,11 +51,15 @@ std::string host_name() {
 }
 
 /// On request only: a guardian has no log of its own.
-void say_containment(const std::optional<ControlGroup>& group) {
+void say_containment(const Supervisor::Options& options) {
     const char* wanted = std::getenv("RANKEXEC_LOG");
     const std::string_view level = wanted != nullptr ? wanted : "";
     if (level != "debug" && level != "info") return;
-    complain(group ? "containment: cgroup " + group->folder() : "containment: subreaper and run id");
+    const auto& group = options.control_group;
+    complain("containment: " + (options.namespace_init != 0
+                                    ? "PID namespace, its first process is " + std::to_string(options.namespace_init)
+                                : group ? "cgroup " + group->folder()
+                                        : "subreaper and run id"));
 }
 
 void wipe(Bytes& secret) {
@@ -104,6 +109,7 @@ private:
     }
 
     void on_message(wire::Message&& message) {
+        if (ended_) return;
         if (supervisor_) return supervisor_->handle(std::move(message));
         if (auto* supervise = std::get_if<wire::Supervise>(&message)) start(std::move(*supervise));
         if (std::holds_alternative<wire::EndGroup>(message)) on_ended({});
@@ -123,8 +129,8 @@ private:
         options.output_credit = supervise.output_credit;
         options.marks = {"RANKEXEC_RUN_ID=" + supervise.run_id};
         options.parent_pidfd = host_pidfd_.get();
-        options.control_group = ControlGroup::create(supervise.run_id);
-        say_containment(options.control_group);
+        if (!contain(supervise, options)) return on_ended({});
+        say_containment(options);
         supervisor_.emplace(loop_, std::move(options),
                             Supervisor::Callbacks{[this](wire::Message&& message) { report(message); },
                                                   [this](std::vector<std::int64_t> surviving_pids) {
@@ -136,6 +142,20 @@ private:
             wipe(rank.bootstrap);
         }
         supervisor_->all_started();
+    }
+
+    bool contain(const wire::Supervise& supervise, Supervisor::Options& options) {
+        if (supervise.containment != wire::Containment::pid_namespace) {
+            options.control_group = ControlGroup::create(supervise.run_id);
+            return true;
+        }
+        const auto init = enter_pid_namespace();
+        if (init) {
+            options.namespace_init = *init;
+        } else {
+            report(wire::RankNotStarted{SupervisedProcess::kLauncher, init.error().error, init.error().message});
+        }
+        return init.has_value();
     }
 
     void report(const wire::Message& message) {

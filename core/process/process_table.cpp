@@ -11,6 +11,8 @@
 #include <memory>
 #include <string_view>
 
+#include "rankexec/core/process/foreign_proc.hpp"
+#include "rankexec/core/system/listed_pid.hpp"
 #include "rankexec/core/system/unique_fd.hpp"
 
 namespace rankexec::process {
@@ -61,15 +63,14 @@ std::vector<std::string_view> stat_fields(std::string_view stat) {
     return fields;
 }
 
-}  // namespace
-
-std::optional<ProcessInfo> read_process(pid_t pid) {
-    const auto stat = read_file("/proc/" + std::to_string(pid) + "/stat", 4096);
+/// `listed`: the number of /proc, in which the result is, too.
+std::optional<ProcessInfo> read_listed(pid_t listed) {
+    const auto stat = read_file("/proc/" + std::to_string(listed) + "/stat", 4096);
     if (!stat) return std::nullopt;
     const auto fields = stat_fields(*stat);
     if (fields.size() < 20) return std::nullopt;
     ProcessInfo info;
-    info.pid = pid;
+    info.pid = listed;
     info.parent = static_cast<pid_t>(number(fields[1]));
     info.group = static_cast<pid_t>(number(fields[2]));
     const auto flags = number(fields[6]);
@@ -82,6 +83,23 @@ std::optional<ProcessInfo> read_process(pid_t pid) {
     return info;
 }
 
+/// In our own numbers; nothing for processes that our namespace does not hold.
+std::optional<ProcessInfo> translated(const std::optional<ProcessInfo>& listed) {
+    if (!listed || proc_is_ours()) return listed;
+    const auto numbers = own_numbers(listed->pid);
+    if (!numbers) return std::nullopt;
+    auto info = *listed;
+    info.pid = numbers->pid;
+    info.group = numbers->group;
+    const auto parent = own_numbers(listed->parent);
+    info.parent = parent ? parent->pid : 0;
+    return info;
+}
+
+}  // namespace
+
+std::optional<ProcessInfo> read_process(pid_t pid) { return translated(read_listed(listed_pid(pid))); }
+
 std::vector<ProcessInfo> read_processes() {
     std::vector<ProcessInfo> processes;
     const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir("/proc"), ::closedir);
@@ -89,14 +107,14 @@ std::vector<ProcessInfo> read_processes() {
     while (const auto* entry = ::readdir(folder.get())) {
         const std::string_view name = entry->d_name;
         if (name.empty() || name.front() < '1' || name.front() > '9') continue;
-        if (auto info = read_process(static_cast<pid_t>(number(name)))) processes.push_back(*info);
+        if (auto info = translated(read_listed(static_cast<pid_t>(number(name))))) processes.push_back(*info);
     }
     return processes;
 }
 
 MarkState carries_marks(pid_t pid, const std::vector<std::string>& marks) {
     if (marks.empty()) return MarkState::absent;
-    const auto environment = read_file("/proc/" + std::to_string(pid) + "/environ", kEnvironmentBytes);
+    const auto environment = read_file("/proc/" + std::to_string(listed_pid(pid)) + "/environ", kEnvironmentBytes);
     if (!environment) return MarkState::absent;
     if (environment->empty()) return MarkState::unknown;
     const auto carried = [&](const std::string& mark) {

@@ -11,6 +11,8 @@
 #include <system_error>
 #include <utility>
 
+#include "rankexec/core/system/listed_pid.hpp"
+
 namespace rankexec::process {
 namespace {
 
@@ -122,7 +124,7 @@ void Supervisor::start_rank(const wire::ProgramSpec& program, const wire::RankSp
     auto& process = add_process(rank.rank);
     const auto started = process.start(std::move(request), rank.bootstrap);
     if (!started) return not_started(rank.rank, started.error());
-    callbacks_.report(wire::RankStarted{rank.rank, process.pid(), options_.host});
+    callbacks_.report(wire::RankStarted{rank.rank, listed_pid(process.pid()), options_.host});
 }
 
 void Supervisor::start_launcher(const wire::ProgramSpec& command) {
@@ -192,6 +194,10 @@ void Supervisor::on_exit(pid_t pid, const ExitStatus& status) {
         check_all_exited();
         return;
     }
+    if (pid == options_.namespace_init) {
+        options_.namespace_init = 0;
+        return;
+    }
     adopted_ended_ = true;
     if (phase_ == Phase::forced) Sweep::kill_kin(pid);
 }
@@ -208,7 +214,7 @@ void Supervisor::check_all_exited() {
 
 void Supervisor::end_leftovers() {
     Sweep::Plan plan;
-    plan.excepted = {command_pid_};
+    plan.excepted = {command_pid_, options_.namespace_init};
     if (has_launcher_) {
         // A launcher may return before its ranks do: they may go on unless an end was asked for, and
         // have the whole grace then.
@@ -218,7 +224,7 @@ void Supervisor::end_leftovers() {
         plan.signal = SIGTERM;
         plan.time = kLeftoverGrace;
     }
-    sweep_.start(plan, [this](const std::vector<ProcessInfo>& left) { left.empty() ? drain() : force(); });
+    sweep_.start(plan, [this](const std::vector<ProcessInfo>& left) { left.empty() ? all_gone() : force(); });
 }
 
 void Supervisor::request_end(milliseconds grace) {
@@ -294,11 +300,18 @@ void Supervisor::force() {
     });
 }
 
+void Supervisor::all_gone() {
+    if (options_.namespace_init == 0) return drain();
+    phase_ = Phase::forced;
+    kill_everything();
+}
+
 void Supervisor::kill_everything() {
     loop_.cancel(timer_);
     timer_ = 0;
     kill_began_ = Clock::now();
     if (options_.control_group) options_.control_group->kill();
+    if (options_.namespace_init != 0) ::kill(options_.namespace_init, SIGKILL);
     for (auto& process : processes_) process.signal_group(SIGKILL);
     Sweep::Plan plan;
     plan.signal = SIGKILL;
@@ -307,14 +320,19 @@ void Supervisor::kill_everything() {
 }
 
 void Supervisor::after_kill(const std::vector<ProcessInfo>& left) {
-    const bool cleaning_up = std::any_of(left.begin(), left.end(), [](const auto& info) { return info.ending; });
+    // The first process of a PID namespace only waits for the others there.
+    const auto others = [this](const ProcessInfo& info) { return info.pid != options_.namespace_init; };
+    const bool cleaning_up =
+        std::any_of(left.begin(), left.end(), [&](const auto& info) { return info.ending && others(info); });
     if (cleaning_up && Clock::now() - kill_began_ < kCleanUpTime) {
         Sweep::Plan plan;
         plan.signal = SIGKILL;
         plan.time = kKillTime;
         return sweep_.start(plan, [this](const std::vector<ProcessInfo>& still) { after_kill(still); });
     }
-    for (const auto& info : left) surviving_.push_back(info.pid);
+    for (const auto& info : left) {
+        if (others(info)) surviving_.push_back(listed_pid(info.pid));
+    }
     drain();
 }
 

@@ -48,6 +48,7 @@ public:
         std::vector<std::string> marks;             ///< NAME=value, by which processes of the group are known
         int parent_pidfd = -1;                      ///< handed to ranks; -1: none
         std::optional<ControlGroup> control_group;  ///< what is started is moved there; none: no cgroup
+        pid_t namespace_init = 0;                   ///< first process of the PID namespace of what is started; 0: ours
     };
     struct Callbacks {
         std::function<void(wire::Message&&)> report;
@@ -94,6 +95,7 @@ private:
     void end_leftovers();
     void force();
     void kill_everything();
+    void all_gone();
     void after_kill(const std::vector<ProcessInfo>& left);
     void drain();
     void limit_draining();

@@ -136,6 +136,10 @@ private:
     }
     [[nodiscard]] bool read(StdinMode& value) { return read_enum(value, StdinMode::rank_zero, StdinMode::all); }
 
+    [[nodiscard]] bool read(Containment& value) {
+        return read_enum(value, Containment::automatic, Containment::pid_namespace);
+    }
+
     template <typename Enum>
     [[nodiscard]] bool read_enum(Enum& value, Enum first, Enum last) {
         Token token;

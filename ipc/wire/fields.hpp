@@ -336,9 +336,9 @@ struct Fields<Supervise> {
     static constexpr std::string_view kName = "Supervise";
     static auto of(auto& it) {
         auto& [run_id, program, ranks, graceful, forced, death_signal, orphan_grace_ms, run_directory, log_directory,
-               stdin_mode, forward_output, output_credit] = it;
+               stdin_mode, forward_output, output_credit, containment] = it;
         return std::tie(run_id, program, ranks, graceful, forced, death_signal, orphan_grace_ms, run_directory,
-                        log_directory, stdin_mode, forward_output, output_credit);
+                        log_directory, stdin_mode, forward_output, output_credit, containment);
     }
 };
 

@@ -258,6 +258,10 @@ struct EndingStep {
 
 enum class StdinMode : std::uint8_t { rank_zero = 0, none = 1, all = 2 };
 
+/// How it is made sure that nothing of a group is left. `automatic`: the strongest way that needs no
+/// permission. `pid_namespace`: what the guardian starts cannot outlive it, whatever it does.
+enum class Containment : std::uint8_t { automatic = 0, pid_namespace = 1 };
+
 /// Parent to guardian, once, first: what to start and how to end it.
 struct Supervise {
     std::string run_id;
@@ -272,6 +276,7 @@ struct Supervise {
     StdinMode stdin_mode = StdinMode::none;
     bool forward_output = true;
     std::uint64_t output_credit = 256 * 1024;  ///< per rank, to begin with
+    Containment containment = Containment::automatic;
     friend bool operator==(const Supervise&, const Supervise&) = default;
 };
 

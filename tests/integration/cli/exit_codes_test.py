@@ -87,6 +87,16 @@ class Launch(CodesTest):
                        "--", "true"]
         self.assertEqual(self.check(command, 125)["code"], "launch_error")
 
+    def test_125_not_containable(self):
+        # In this user namespace of ours no PID namespace can be made. Never goes on without.
+        forbid = ["unshare", "-Ur", "sh", "-c", 'echo 0 > /proc/sys/user/max_pid_namespaces && exec "$@"', "sh"]
+        if subprocess.run(forbid + ["true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
+            self.skipTest("no user namespaces here")
+        failure = self.check([*forbid, RANKEXEC, "launch", "--json", *OPTIONS, "--contain", "pidns", "-n", "2", "--",
+                              "true"], 125)
+        self.assertEqual(failure["code"], "launch_error")
+        self.assertIn("cannot contain the group in a PID namespace", failure["message"])
+
     def test_126_not_executable(self):
         failure = self.launch(126, program=["/etc/passwd"])
         self.assertIn("/etc/passwd", failure["message"] + "".join(failure["stderr"]))

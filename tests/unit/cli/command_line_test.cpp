@@ -70,6 +70,8 @@ TEST(CommandLine, LaunchTakesEveryOption) {
                                                   "--timeout",
                                                   "60",
                                                   "--dry-run",
+                                                  "--contain",
+                                                  "pidns",
                                                   "--launcher-arg",
                                                   "--mca",
                                                   "--launcher-arg",
@@ -96,6 +98,7 @@ TEST(CommandLine, LaunchTakesEveryOption) {
     EXPECT_EQ(group.master_address, "10.0.0.1");
     EXPECT_EQ(group.master_port, 4711);
     EXPECT_EQ(group.stdin_mode, wire::StdinMode::all);
+    EXPECT_EQ(group.containment, wire::Containment::pid_namespace);
     EXPECT_EQ(group.grace, 500ms);
     EXPECT_EQ(command.timeout, 60s);
     EXPECT_TRUE(command.dry_run);

@@ -75,6 +75,7 @@ master_address = "10.0.0.1"
 master_port = 1234
 advertise_address = "10.0.0.2"
 log_dir = "logs"
+contain = "pidns"
 grace_seconds = 1.5
 orphan_grace_seconds = 0
 ready_timeout_seconds = 7
@@ -115,6 +116,7 @@ save = { file = "model.npz" }
     EXPECT_EQ(group.master_port, 1234);
     EXPECT_EQ(group.advertise_address, "10.0.0.2");
     EXPECT_EQ(group.log_directory, "logs");
+    EXPECT_EQ(group.containment, wire::Containment::pid_namespace);
     EXPECT_EQ(group.grace, 1500ms);
     EXPECT_EQ(group.orphan_grace, 0ms);
     EXPECT_THAT(group.environment, ElementsAre("A=1", "B=2"));
@@ -151,6 +153,7 @@ TEST(JobFile, UnknownKeyNamesLineAndNearest) {
 TEST(JobFile, WrongTypesNameLineAndType) {
     EXPECT_THAT(refusal("[group]\nranks = \"four\"\n"),
                 AllOf(StartsWith("jobs/digits.toml:2:"), HasSubstr("must be a whole number, but it is text")));
+    EXPECT_THAT(refusal("[group]\ncontain = \"jail\"\n"), HasSubstr("must be \"auto\" or \"pidns\""));
     EXPECT_THAT(refusal("[group]\nranks = 4.5\n"), HasSubstr("must be a whole number"));
     EXPECT_THAT(refusal("[group]\nworker = \"x\"\n"), HasSubstr("must be a list of texts"));
     EXPECT_THAT(refusal("[group]\nworker = [\"x\",\n 3]\n"), AllOf(HasSubstr(":3:"), HasSubstr("texts only")));

@@ -89,6 +89,7 @@ Supervise supervise() {
     supervise.stdin_mode = StdinMode::all;
     supervise.forward_output = true;
     supervise.output_credit = 262144;
+    supervise.containment = Containment::pid_namespace;
     return supervise;
 }
 
@@ -159,12 +160,12 @@ std::vector<Golden> make_goldens() {
         {SignalRanks{20}, "9114", {}},
         {EndGroup{2000}, "91cd07d0", {}},
         {supervise(),
-         "9cd92030313233343536373839616263646566303132333435363738396162636465669392a6776f726b6572a62d2d66"
+         "9dd92030313233343536373839616263646566303132333435363738396162636465669392a6776f726b6572a62d2d66"
          "6c616791a9504154483d2f62696ea42f746d7092930091a652414e4b3d30c406736563726574930191a652414e4b3d31"
          "c400920f90920994a77363616e63656ca22d73a44b494c4ca67b737465707d0fcd012caa2f72756e2f67726f7570ae2f"
-         "7661722f6c6f672f67726f757002c3ce00040000",
+         "7661722f6c6f672f67726f757002c3ce0004000001",
          {}},
-        {Supervise{}, "9ca0939090a09092009092009000cd012ca0a001c3ce00040000", {}},
+        {Supervise{}, "9da0939090a09092009092009000cd012ca0a001c3ce0004000000", {}},
         {LauncherStep{"123.0"}, "91a53132332e30", {}},
         {ShimSetup{{"A=b"}, "/var/log/group", StdinMode::none, true, 262144, 2000},
          "9691a3413d62ae2f7661722f6c6f672f67726f757001c3ce00040000cd07d0",
