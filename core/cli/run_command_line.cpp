@@ -11,6 +11,7 @@
 #include "rankexec/core/cli/commands.hpp"
 #include "rankexec/core/cli/exit_code.hpp"
 #include "rankexec/core/cli/rank_count.hpp"
+#include "rankexec/core/cli/signal_source.hpp"
 #include "rankexec/core/cli/terminal.hpp"
 #include "rankexec/core/component/configuration_error.hpp"
 #include "rankexec/core/launch/rank_launcher.hpp"
@@ -88,6 +89,7 @@ bool fits_this_machine(const GroupOptions& group) {
 
 int run_command_line(int argc, char** argv) {
     open_closed_standard_streams();
+    reap_as_first_process();
     const auto command = parse_command_line(std::vector<std::string>(argv + 1, argv + argc), launcher_names());
     if (!command) {
         complain(command.error() + "\nfor help: rankexec help");

@@ -3,6 +3,7 @@
 
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -50,6 +51,16 @@ void ignore_terminal_signals() {
     action.sa_handler = SIG_IGN;
     ::sigaction(SIGPIPE, &action, nullptr);
     block_signals({SIGTTIN});
+}
+
+void reap_as_first_process() {
+    if (::getpid() != 1) return;
+    struct sigaction action {};
+    action.sa_handler = SIG_IGN;
+    ::sigaction(SIGCHLD, &action, nullptr);
+    // What ended before that, under a program that became this one.
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
 }
 
 bool is_ignored(int signal) noexcept {

@@ -38,6 +38,10 @@ private:
 /// read() instead of a stop of this process. As with SignalSource: before any other thread exists.
 void ignore_terminal_signals();
 
+/// As the first process of a PID namespace (the entry point of a container) we are given what others leave
+/// behind there: makes the kernel reap it. Nobody may wait for a child by anything but a pidfd afterwards.
+void reap_as_first_process();
+
 /// Whether a signal was set to be ignored by whoever started us, as nohup does with SIGHUP.
 [[nodiscard]] bool is_ignored(int signal) noexcept;
 

@@ -312,7 +312,8 @@ void GroupSession::end_after_grace(std::chrono::milliseconds grace) {
 }
 
 void GroupSession::on_group_ended(const wire::SupervisionEnded& report) {
-    for (const auto pid : report.surviving_pids) {
+    surviving_pids_ = report.surviving_pids;
+    for (const auto pid : surviving_pids_) {
         log::error("process " + std::to_string(pid) + " of the group cannot be ended");
     }
     loop_.cancel(end_timer_);
@@ -372,6 +373,7 @@ void GroupSession::acknowledge_output(int rank, std::size_t bytes) {
 void GroupSession::report(GroupReport& report) const {
     report.state = state_;
     report.incarnation = incarnation_;
+    report.surviving_pids = surviving_pids_;
     if (!group_) return;
     report.run_id = group_->run_id();
     report.refused_handshakes = group_->transport()->refused_handshakes();

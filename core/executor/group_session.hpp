@@ -166,6 +166,7 @@ private:
     std::uint64_t last_event_ = 0;  ///< number of the last event that was sent
     FirstCause loss_;
     std::optional<Failure> failure_;
+    std::vector<std::int64_t> surviving_pids_;
     EventLoop::TimerId ready_timer_ = 0;
     EventLoop::TimerId loss_timer_ = 0;
     EventLoop::TimerId end_timer_ = 0;

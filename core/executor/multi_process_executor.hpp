@@ -57,6 +57,9 @@ struct GroupReport {
         std::string security;   ///< "plain" or "curve"
     };
     std::vector<Rank> ranks;
+    /// After a group has ended: its processes that SIGKILL has not ended, by pid. They may be stuck in the
+    /// kernel, or frozen, and end when that is over.
+    std::vector<std::int64_t> surviving_pids;
     std::uint64_t refused_handshakes = 0;  ///< connections without this run's credentials, and silent ones
     std::uint64_t dropped_messages = 0;    ///< stale or foreign messages; results of tasks that are over
 };
@@ -84,7 +87,7 @@ public:
     tl::expected<void, Failure> initialise(Context& context, const Signal& abort = {});
 
     /// Ends the group: close, graceful, forced; returns when everything is gone or has been reported
-    /// as surviving in the log. Once per group; further calls wait for the first. From a handler of a
+    /// as surviving in the log and in report(). Once per group; further calls wait for the first. From a handler of a
     /// relayed event it only starts the end and returns.
     void finalise();
 

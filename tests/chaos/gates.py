@@ -102,6 +102,53 @@ GATES = (
         as_user=False,
     ),
     Gate(
+        "contained",
+        "in a PID namespace nothing at all is left 2 s after a supervisor was killed; failures name the pid outside",
+        100,
+        forms("contained", ("guardian", "guardian_and_parent", "init", "rank"))
+        + forms("contained", ("guardian", "rank"), *launcher_arguments("mpirun"))
+        + forms("contained", ("guardian_and_parent", "init"), *launcher_arguments("hydra"))
+        + forms("contained", ("guardian", "rank"), *launcher_arguments("command")),
+        short=4,
+    ),
+    Gate(
+        "unkillable",
+        "finalise returns in its time and names the rank that cannot be ended",
+        100,
+        (("--gate", "unkillable"),),
+        as_user=False,
+    ),
+    Gate(
+        "callers-threads",
+        "ranks outlive the thread that started them",
+        100,
+        (("--gate", "callers-threads"), ("--gate", "callers-threads") + launcher_arguments("mpirun")),
+    ),
+    Gate(
+        "host-untouched",
+        "groups work in any host, and nothing of its process is changed",
+        100,
+        forms(
+            "host-untouched",
+            (
+                "plain",
+                "ignores_sigchld",
+                "handles_signals",
+                "blocks_signals",
+                "waits_for_any",
+                "forks",
+                "holds_memory",
+            ),
+        ),
+    ),
+    Gate(
+        "process-1",
+        "10 groups a round under a command that is process 1: no zombies",
+        100,
+        (("--gate", "process-1"),),
+        as_user=False,
+    ),
+    Gate(
         "stubborn",
         "all are gone within the grace and 0.5 s",
         100,

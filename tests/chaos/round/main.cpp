@@ -33,6 +33,11 @@ const std::map<std::string, std::function<chaos::Outcome(const chaos::RoundOptio
         {"collective", chaos::collective},
         {"hang", chaos::hang},
         {"secrets", chaos::secrets},
+        {"contained", chaos::contained},
+        {"unkillable", chaos::unkillable},
+        {"callers-threads", chaos::callers_threads},
+        {"host-untouched", chaos::host_untouched},
+        {"process-1", chaos::process_1},
     };
     return kGates;
 }
@@ -76,6 +81,10 @@ int main(int argc, char** argv) {
         const std::string name = argv[index];
         if (name == "--host") {
             host = true;
+            continue;
+        }
+        if (name == "--contained") {
+            round.contained = true;
             continue;
         }
         const char* value = index + 1 < argc ? argv[++index] : "";

@@ -25,7 +25,8 @@ struct RoundOptions {
     std::string variant;  ///< what exactly is done; its meaning is the gate's
     std::string command_template;
     int ranks = 4;
-    double scale = 1;  ///< of what is counted within a round, from 0 to 1
+    bool contained = false;  ///< in a PID namespace
+    double scale = 1;        ///< of what is counted within a round, from 0 to 1
 };
 
 /// What the round saw. Figures are in the unit that their name ends with.
@@ -61,21 +62,26 @@ private:
 [[nodiscard]] double milliseconds_since(Clock::time_point begin);
 
 // The gates, one function each.
-Outcome orphans(const RoundOptions& round);         ///< the parent is killed at a random moment
-Outcome guardian(const RoundOptions& round);        ///< what supervises is killed
-Outcome death(const RoundOptions& round);           ///< a rank dies
-Outcome stubborn(const RoundOptions& round);        ///< ranks will not go
-Outcome interrupts(const RoundOptions& round);      ///< the command gets SIGINT, once or more often
-Outcome slow_reader(const RoundOptions& round);     ///< nobody reads what ranks write, or only much later
-Outcome concurrent(const RoundOptions& round);      ///< many groups start at the same time
-Outcome exhaustion(const RoundOptions& round);      ///< a resource has run out
-Outcome soak(const RoundOptions& round);            ///< many tasks, many groups, one process
-Outcome strangers(const RoundOptions& round);       ///< somebody without the right credentials connects
-Outcome bombs(const RoundOptions& round);           ///< somebody sends what should make the parent burst
-Outcome late_and_stale(const RoundOptions& round);  ///< ranks send what is not wanted any more
-Outcome collective(const RoundOptions& round);      ///< a rank fails while the others wait for it in a collective
-Outcome hang(const RoundOptions& round);            ///< ranks make no progress
-Outcome secrets(const RoundOptions& round);         ///< a run's secrets are looked for
-int secrets_host(const RoundOptions& round);        ///< main of the host whose secrets these are
+Outcome orphans(const RoundOptions& round);          ///< the parent is killed at a random moment
+Outcome guardian(const RoundOptions& round);         ///< what supervises is killed
+Outcome death(const RoundOptions& round);            ///< a rank dies
+Outcome stubborn(const RoundOptions& round);         ///< ranks will not go
+Outcome interrupts(const RoundOptions& round);       ///< the command gets SIGINT, once or more often
+Outcome slow_reader(const RoundOptions& round);      ///< nobody reads what ranks write, or only much later
+Outcome concurrent(const RoundOptions& round);       ///< many groups start at the same time
+Outcome exhaustion(const RoundOptions& round);       ///< a resource has run out
+Outcome soak(const RoundOptions& round);             ///< many tasks, many groups, one process
+Outcome strangers(const RoundOptions& round);        ///< somebody without the right credentials connects
+Outcome bombs(const RoundOptions& round);            ///< somebody sends what should make the parent burst
+Outcome late_and_stale(const RoundOptions& round);   ///< ranks send what is not wanted any more
+Outcome collective(const RoundOptions& round);       ///< a rank fails while the others wait for it in a collective
+Outcome hang(const RoundOptions& round);             ///< ranks make no progress
+Outcome secrets(const RoundOptions& round);          ///< a run's secrets are looked for
+int secrets_host(const RoundOptions& round);         ///< main of the host whose secrets these are
+Outcome contained(const RoundOptions& round);        ///< what supervises a group in a PID namespace is killed
+Outcome unkillable(const RoundOptions& round);       ///< a rank cannot be ended
+Outcome callers_threads(const RoundOptions& round);  ///< the thread that started the group ends
+Outcome host_untouched(const RoundOptions& round);   ///< hosts that do as they like
+Outcome process_1(const RoundOptions& round);        ///< the command is the first process of a PID namespace
 
 }  // namespace chaos
