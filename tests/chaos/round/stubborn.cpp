@@ -31,7 +31,7 @@ Outcome stubborn(const RoundOptions& round) {
     std::remove(stamp);
     const auto left = before.new_since();
     if (!left.empty()) outcome.wrong = "left when finalise returned: " + joined(left);
-    if (outcome.figures["finalise_ms"] > static_cast<double>((kAbortGrace + kGrace + kAfterGrace).count())) {
+    if (outcome.figures["finalise_ms"] > static_cast<double>(allowed(kAbortGrace + kGrace + kAfterGrace).count())) {
         outcome.wrong = "finalise took " + std::to_string(outcome.figures["finalise_ms"]) + " ms";
     }
     return outcome;

@@ -15,6 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+int patience = 1;
+
 std::string content(const fs::path& path) {
     std::ifstream file(path);
     std::stringstream text;
@@ -107,8 +109,12 @@ double Surroundings::wait_until_clean(std::chrono::milliseconds limit) const {
     return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
 }
 
+void be_patient(int factor) { patience = factor; }
+
+std::chrono::milliseconds allowed(std::chrono::milliseconds limit) { return limit * patience; }
+
 bool eventually(std::chrono::milliseconds limit, const std::function<bool()>& condition) {
-    const auto deadline = std::chrono::steady_clock::now() + limit;
+    const auto deadline = std::chrono::steady_clock::now() + allowed(limit);
     for (;;) {
         if (condition()) return true;
         if (std::chrono::steady_clock::now() > deadline) return false;

@@ -38,7 +38,13 @@ private:
     std::set<std::string> sockets_;
 };
 
-/// Looks again and again until the condition holds; false when it does not within `limit`.
+/// The short form runs beside other tests, on a machine that has no time to promise: there every limit is
+/// `factor` times as long. To be called before a round begins.
+void be_patient(int factor);
+[[nodiscard]] std::chrono::milliseconds allowed(std::chrono::milliseconds limit);
+
+/// Looks again and again until the condition holds; false when it does not within what is allowed for
+/// `limit`.
 bool eventually(std::chrono::milliseconds limit, const std::function<bool()>& condition);
 
 /// The moment that a rank has left in that file (stamp.hpp); waits for it, and removes it.
