@@ -13,6 +13,7 @@
 #include "host.hpp"
 #include "rankexec/core/system/log.hpp"
 #include "round.hpp"
+#include "surroundings.hpp"
 
 namespace {
 
@@ -101,6 +102,9 @@ int main(int argc, char** argv) {
             std::cerr << "chaos_round: kills processes; run it through scripts/chaos, which keeps it apart\n";
             return 2;
         }
+        constexpr double kShortForm = 0.05;
+        constexpr int kPatience = 10;
+        if (round.scale < kShortForm) chaos::be_patient(kPatience);
         if (host) return round.gate == "secrets" ? chaos::secrets_host(round) : chaos::run_host(round);
         const auto gate = gates().find(round.gate);
         if (gate == gates().end()) {
