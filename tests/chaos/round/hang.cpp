@@ -55,8 +55,8 @@ Outcome hang(const RoundOptions& round) {
         rankexec::Value::Array list;
         for (const int rank : hung) list.emplace_back(rank);
         if (stopped >= 0) {
-            const auto& rank = executor.report().ranks.at(static_cast<std::size_t>(stopped));
-            ::kill(static_cast<pid_t>(rank.pid), SIGSTOP);
+            const auto report = executor.report();
+            ::kill(static_cast<pid_t>(report.ranks.at(static_cast<std::size_t>(stopped)).pid), SIGSTOP);
         }
         const auto begin = Clock::now();
         const auto input = with_headers({{"ranks", list}, {"how", round.variant}});
