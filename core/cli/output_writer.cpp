@@ -48,22 +48,36 @@ struct OutputWriter::State {
 
     void push(Item item) {
         const std::lock_guard lock(mutex);
+        if (abandoned) return;
         queued_bytes += item.bytes.size();
         items.push_back(std::move(item));
         ++accepted;
         wake.notify_one();
     }
 
+    /// Whoever abandons the writer may be gone when a write that was under way returns: then nobody is told.
+    template <typename Callback>
+    void tell(Callback callback) {
+        const std::lock_guard lock(calling);
+        if (!silent) callback();
+    }
+
     void write_item(Item& item) {
-        if (item.finish) item.bytes = item.finish(std::move(item.bytes));
+        tell([&] {
+            if (item.finish) item.bytes = item.finish(std::move(item.bytes));
+        });
         if (!failed.contains(item.fd)) {
             const int error = write_all(item.fd, item.bytes);
             if (error != 0) {
                 failed.insert(item.fd);
-                if (broken) broken(item.fd, error);
+                tell([&] {
+                    if (broken) broken(item.fd, error);
+                });
             }
         }
-        if (item.done) item.done();
+        tell([&] {
+            if (item.done) item.done();
+        });
     }
 
     void run() {
@@ -85,6 +99,8 @@ struct OutputWriter::State {
 
     const Broken broken;
     std::set<int> failed;  // the writer's thread only
+    std::mutex calling;    // held while a callback runs; taken before `mutex`
+    bool silent = false;   // guarded by `calling`
     std::mutex mutex;
     std::condition_variable wake;
     std::condition_variable progress;
@@ -136,6 +152,10 @@ void OutputWriter::flush() {
 
 void OutputWriter::abandon() {
     std::deque<State::Item> dropped;
+    {
+        const std::lock_guard lock(state_->calling);
+        state_->silent = true;
+    }
     const std::lock_guard lock(state_->mutex);
     state_->abandoned = true;
     state_->closing = true;

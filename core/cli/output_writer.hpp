@@ -37,7 +37,8 @@ public:
     void flush();
 
     /// Drops everything that waits, now and later, and lets the thread end as soon as the write that
-    /// is under way returns; the destructor then does not wait for that.
+    /// is under way returns; the destructor then does not wait for that. When this returns no callback
+    /// runs, and none is called any more. Not to be called from one.
     void abandon();
 
 private:

@@ -88,20 +88,25 @@ TEST_F(OutputWriterTest, ABrokenDescriptorIsReportedOnceAndDropped) {
 
 TEST_F(OutputWriterTest, AbandonDoesNotWaitForAReader) {
     Pipe pipe;
-    // Kept with the write: over when that has ended, or was dropped before it began.
+    std::atomic<int> calls = 0;
+    // Kept with the writer's thread: given up when that has ended.
     auto keep = std::make_shared<std::promise<void>>();
     const auto over = keep->get_future();
     {
-        OutputWriter writer;
-        writer.write(pipe.writer.get(), std::string(1 << 20, 'x'), [keep = std::move(keep)] { keep->set_value(); });
-        writer.write(pipe.writer.get(), "never written");
+        OutputWriter writer([&calls, keep = std::move(keep)](int, int) { ++calls; });
+        writer.write(pipe.writer.get(), std::string(1 << 20, 'x'), [&] { ++calls; });
+        // The first write is under way: its thread waits for the reader.
+        EXPECT_EQ(pipe.read(1), "x");
+        writer.write(pipe.writer.get(), "never written", [&] { ++calls; });
         writer.abandon();
+        writer.write(pipe.writer.get(), "nor this", [&] { ++calls; });
         writer.flush();
         writer.wait_below(1);
     }
     // The thread's write has to end before the descriptor does.
     pipe.reader.reset();
     over.wait();
+    EXPECT_EQ(calls, 0);  // whoever they belong to is gone by then
 }
 
 TEST_F(OutputWriterTest, WaitBelowReturnsWhenTheReaderCatchesUp) {
