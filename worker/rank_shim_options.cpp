@@ -12,6 +12,7 @@
 #include <optional>
 #include <string_view>
 
+#include "rankexec/core/model/wiping.hpp"
 #include "rankexec/core/system/unique_fd.hpp"
 
 namespace rankexec::worker {
@@ -67,8 +68,6 @@ std::optional<std::string> decode(std::string_view word) {
     return result;
 }
 
-void wipe(std::string& text) { ::explicit_bzero(text.data(), text.size()); }
-
 }  // namespace
 
 tl::expected<ShimArguments, std::string> parse_shim_arguments(const std::vector<std::string>& arguments) {
@@ -114,6 +113,7 @@ tl::expected<Bootstrap, std::string> take_bootstrap() {
     }
     auto bootstrap = Bootstrap::from_text(text);
     wipe(text);
+    wipe_scratch();
     if (bootstrap && bootstrap->rank >= 0)
         return tl::unexpected(std::string("bootstrap: it is a rank's, not a shim's"));
     return bootstrap;

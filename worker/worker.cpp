@@ -2,7 +2,6 @@
 #include "rankexec/worker/worker.hpp"
 
 #include <fcntl.h>
-#include <sodium.h>
 #include <unistd.h>
 
 #include <array>
@@ -16,6 +15,7 @@
 #include <optional>
 #include <string>
 
+#include "rankexec/core/model/wiping.hpp"
 #include "rankexec/core/system/log.hpp"
 #include "rankexec/core/system/unique_fd.hpp"
 #include "rankexec/worker/crash_report.hpp"
@@ -45,8 +45,9 @@ std::optional<int> take_number(const char* name) {
 
 tl::expected<Bootstrap, std::string> read_bootstrap(int fd) {
     const UniqueFd owner(fd);
-    std::string text;
     std::array<char, 4096> buffer{};
+    std::string text;
+    text.reserve(buffer.size());
     for (;;) {
         const auto size = ::read(fd, buffer.data(), buffer.size());
         if (size < 0 && errno == EINTR) continue;
@@ -55,8 +56,9 @@ tl::expected<Bootstrap, std::string> read_bootstrap(int fd) {
         text.append(buffer.data(), static_cast<std::size_t>(size));
     }
     auto bootstrap = Bootstrap::from_text(text);
-    sodium_memzero(buffer.data(), buffer.size());
-    sodium_memzero(text.data(), text.size());
+    ::explicit_bzero(buffer.data(), buffer.size());
+    wipe(text);
+    wipe_scratch();
     return bootstrap;
 }
 

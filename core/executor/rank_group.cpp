@@ -116,6 +116,7 @@ public:
         }
         auto supervised = supervise(*plan);
         wipe_variable(plan->program.environment, kBootstrapVariable);
+        wipe_scratch();
         return supervised;
     }
 

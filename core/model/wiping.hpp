@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "rankexec/core/model/export.hpp"
+
 namespace rankexec {
 
 /// Overwrites what may have held a secret. Any thread.
@@ -23,6 +25,11 @@ inline void wipe_variable(std::vector<std::string>& environment, std::string_vie
         if (entry.starts_with(name) && entry.size() > name.size() && entry[name.size()] == '=') wipe(entry);
     }
 }
+
+/// Overwrites the vector registers, and the stack of this thread below the caller. To be called when work with a
+/// secret is over: what was copied last is still in registers, and the dynamic linker, which binds a function when
+/// it is called first, and signal handlers save them on the stack. Any thread.
+RANKEXEC_EXPORT void wipe_scratch() noexcept;
 
 /// Memory is overwritten before it is freed: what a buffer leaves behind when it grows or goes holds nothing.
 template <typename T>
