@@ -22,7 +22,10 @@ GroupSession::GroupSession(EventLoop& loop, const MultiProcessOptions& options, 
       options_(options),
       incarnation_(incarnation),
       hooks_(std::move(hooks)),
-      ranks_(static_cast<std::size_t>(options.group.world_size)) {}
+      ranks_(static_cast<std::size_t>(options.group.world_size)),
+      tails_([this](const wire::ReportTail& ask) {
+          if (group_) group_->ask_for_tail(ask);
+      }) {}
 
 GroupSession::~GroupSession() {
     for (const auto timer : {ready_timer_, loss_timer_, end_timer_}) loop_.cancel(timer);
@@ -49,6 +52,7 @@ void GroupSession::launch(Context context, std::function<void(tl::expected<void,
         if (group_) group_->acknowledge_output(output.rank, output.bytes.size());
     };
     callbacks.on_exited = [this](const wire::RankExited& report) { on_rank_exited(report); };
+    callbacks.on_tail = [this](wire::TailReport&& report) { on_tail(std::move(report)); };
     callbacks.on_lost = [this](const Failure& failure) { note_loss(FirstCause::Kind::other, failure); };
     callbacks.on_ended = [this](const wire::SupervisionEnded& report) { on_group_ended(report); };
     auto started = RankGroup::start(loop_, options_.group, std::move(callbacks), true, incarnation_);
@@ -183,6 +187,7 @@ void GroupSession::on_initialised(int rank, wire::Initialised&& message) {
         auto failure = std::move(*message.failure);
         failure.rank = rank;
         failure.code = ReturnCode::initialisation_error;
+        tails_.ask(rank);
         note_loss(FirstCause::Kind::exception, std::move(failure));
         return;
     }
@@ -355,6 +360,7 @@ Failure GroupSession::failure_of_rank(int rank, ReturnCode code, std::string mes
 
 void GroupSession::complete(Failure& failure) const {
     failure.log_directory = options_.group.log_directory;
+    if (!failure.exit) tails_.complete(failure);
     if (!open_) return;
     if (failure.task.empty()) failure.task = open_->task.name;
     // Ranks that threw because of it.

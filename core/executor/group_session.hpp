@@ -15,6 +15,7 @@
 #include "rankexec/core/executor/group_lifecycle.hpp"
 #include "rankexec/core/executor/multi_process_executor.hpp"
 #include "rankexec/core/executor/rank_group.hpp"
+#include "rankexec/core/executor/stderr_tails.hpp"
 #include "rankexec/core/system/event_loop.hpp"
 #include "rankexec/ipc/channel/parent_channel.hpp"
 #include "rankexec/ipc/wire/codec.hpp"
@@ -95,6 +96,7 @@ private:
         bool told_to_abort = false;
         EventLoop::TimerId stack_timer = 0;
         EventLoop::TimerId settle_timer = 0;
+        EventLoop::TimerId tail_timer = 0;
         EventLoop::TimerId grace_timer = 0;
     };
     struct OpenEvent {
@@ -122,6 +124,7 @@ private:
     void ask_for_stacks();
     void on_stack(int rank, wire::StackReport&& report);
     void stacks_are_in();
+    void on_tail(wire::TailReport&& report);
     [[nodiscard]] std::optional<Task> take_from_queue(std::uint64_t id);
     void abort_ranks(const std::string& reason);
     void expect_end_of_task();
@@ -162,6 +165,7 @@ private:
     std::vector<std::function<void()>> on_gone_;
     std::deque<Task> queue_;
     std::optional<OpenTask> open_;
+    StderrTails tails_;  ///< of the ranks that failed in the open task, or while they built their components
     std::map<std::uint64_t, OpenEvent> events_;
     std::uint64_t last_event_ = 0;  ///< number of the last event that was sent
     FirstCause loss_;

@@ -13,6 +13,9 @@ namespace {
 /// How long a rank's death may take to be reported after a peer's exception that it caused.
 constexpr std::chrono::milliseconds kSettle{10};
 
+/// After that, for a supervisor to tell what the failed rank wrote last.
+constexpr std::chrono::milliseconds kTailPatience{100};
+
 /// For ranks to say where they hang; a rank that is stopped never does.
 constexpr std::chrono::milliseconds kStackPatience{250};
 
@@ -219,6 +222,7 @@ void GroupSession::on_result(int rank, wire::Result&& result) {
         failure.code = result.reply.code;
         failure.rank = rank;
         open_->cause.add(FirstCause::Kind::exception, std::move(failure), time_of_failure(rank, result));
+        if (!open_->told_to_abort) tails_.ask(rank);
         if (open_->settle_timer == 0) {
             open_->settle_timer = loop_.call_after(kSettle, [this] { judge_task(); });
         }
@@ -240,6 +244,15 @@ void GroupSession::judge_task() {
     const auto cause = open_->cause.choose();
     abort_ranks("rank " + std::to_string(cause && cause->rank ? *cause->rank : -1) + " failed");
     expect_end_of_task();
+    open_->tail_timer = loop_.call_after(kTailPatience, [this] {
+        tails_.stop_waiting();
+        finish_task_if_complete();
+    });
+    finish_task_if_complete();
+}
+
+void GroupSession::on_tail(wire::TailReport&& report) {
+    tails_.answer(std::move(report));
     finish_task_if_complete();
 }
 
@@ -259,8 +272,8 @@ void GroupSession::finish_task_if_complete() {
         finish_task(*open_->verdict);
         return;
     }
-    if (!open_->cause.empty()) {
-        finish_task(*open_->cause.choose());
+    if (const auto cause = open_->cause.choose()) {
+        if (!tails_.awaits(*cause)) finish_task(*cause);
         return;
     }
     // Rank 0 last, so that it wins.
@@ -279,6 +292,7 @@ void GroupSession::finish_task_if_complete() {
 void GroupSession::finish_task(Failure failure) {
     drop_timers(*open_);
     complete(failure);
+    tails_.clear();
     auto reply = collect(*open_);
     reply.reply = Shareable::failed(std::move(failure));
     auto done = std::move(open_->task.on_done);
@@ -302,7 +316,8 @@ GroupReply GroupSession::collect(OpenTask& open) const {
 }
 
 void GroupSession::drop_timers(OpenTask& open) {
-    for (const auto timer : {open.task.deadline_timer, open.settle_timer, open.grace_timer, open.stack_timer})
+    for (const auto timer :
+         {open.task.deadline_timer, open.settle_timer, open.grace_timer, open.stack_timer, open.tail_timer})
         loop_.cancel(timer);
 }
 

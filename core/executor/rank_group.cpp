@@ -170,6 +170,8 @@ public:
         }
     }
 
+    void ask_for_tail(const wire::ReportTail& ask) override { send_to_rank(ask.rank, ask); }
+
     [[nodiscard]] const std::string& run_id() const override { return run_id_; }
     [[nodiscard]] TransportServer* transport() override { return transport_.get(); }
 
@@ -455,6 +457,8 @@ private:
             rank_exited(std::move(*exited));
         } else if (const auto* signalled = std::get_if<wire::RankSignalled>(&message)) {
             if (callbacks_.on_signalled) callbacks_.on_signalled(*signalled);
+        } else if (auto* tail = std::get_if<wire::TailReport>(&message)) {
+            if (callbacks_.on_tail) callbacks_.on_tail(std::move(*tail));
         } else if (const auto* taken = std::get_if<wire::RankInputTaken>(&message)) {
             input_taken(taken->rank, taken->bytes);
         }

@@ -42,6 +42,8 @@ public:
         /// A signal of signal_ranks() was sent to this rank. Once per rank and call, as long as its
         /// supervisor can be reached.
         std::function<void(const wire::RankSignalled&)> on_signalled = {};
+        /// Answer to ask_for_tail(), as long as the rank's supervisor can be reached.
+        std::function<void(wire::TailReport&&)> on_tail = {};
         /// The ranks have taken enough of what write_input() queued: input_has_room() again.
         std::function<void()> on_input_room = {};
         /// The launcher failed, or the guardian died: the group is lost and being ended.
@@ -71,6 +73,8 @@ public:
     [[nodiscard]] virtual bool input_has_room() const = 0;
     /// Allows as many further bytes of that rank's output.
     virtual void acknowledge_output(int rank, std::size_t bytes) = 0;
+    /// Asks what a rank that runs has written to its standard error last; on_tail answers.
+    virtual void ask_for_tail(const wire::ReportTail& ask) = 0;
     /// Identifies the group on the wire and in its processes' environment: 32 hexadecimal digits.
     [[nodiscard]] virtual const std::string& run_id() const = 0;
     /// Where the ranks' channels arrive; nullptr when the group was started without them.

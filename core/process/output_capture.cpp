@@ -169,6 +169,12 @@ void OutputCapture::read_written() {
     for (auto& stream : streams_) read_available(stream);
 }
 
+void OutputCapture::read_if_allowed() {
+    if (!may_read()) return;
+    read_written();
+    update_watches();
+}
+
 void OutputCapture::process_exited() {
     exited_ = true;
     drain_timer_ = loop_.call_after(kDrainTime, [this] {

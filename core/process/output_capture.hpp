@@ -50,6 +50,8 @@ public:
     void grant(std::uint64_t bytes);
     /// Reads what is in the pipes now, whatever the credit: what the program wrote before it ended.
     void read_written();
+    /// The same, unless nobody makes room for it.
+    void read_if_allowed();
     /// The program has ended, and that has been reported: goes on for at most kDrainTime, for those
     /// that it left behind.
     void process_exited();

@@ -99,6 +99,11 @@ void SupervisedProcess::exited(const ExitStatus& status, bool by_us, bool out_of
     capture_.process_exited();
 }
 
+void SupervisedProcess::report_tail(std::uint64_t call) {
+    capture_.read_if_allowed();
+    callbacks_.report(wire::TailReport{options_.rank, call, capture_.last_words().lines});
+}
+
 void SupervisedProcess::give_up() {
     input_.close();
     capture_.stop_forwarding();

@@ -49,6 +49,8 @@ public:
     /// The process is a zombie now: reports its last output, and RankExited or LauncherExited.
     /// `out_of_memory`: it was the kernel's out-of-memory killer.
     void exited(const ExitStatus& status, bool by_us, bool out_of_memory);
+    /// Reports what it has written to its standard error last.
+    void report_tail(std::uint64_t call);
     /// Nobody waits for it any more although it may live on: output ends now.
     void give_up();
 

@@ -177,6 +177,9 @@ void Supervisor::handle(wire::Message&& message) {
                               }
                           },
                           [&](wire::EndGroup& end) { request_end(milliseconds(end.grace_ms)); },
+                          [&](wire::ReportTail& ask) {
+                              if (auto* process = find(ask.rank)) process->report_tail(ask.call);
+                          },
                           [&](wire::LauncherStep& step) { launcher_step_ = std::move(step.step); }, [](auto&) {}},
                message);
 }

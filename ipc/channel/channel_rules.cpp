@@ -26,9 +26,9 @@ bool allowed_on(ChannelKind kind, Direction direction, const wire::Message& mess
         case ChannelKind::supervision:
             return to_parent ? is_one_of<wire::ShimHello, wire::RankStarted, wire::RankNotStarted, wire::RankOutput,
                                          wire::RankExited, wire::RankOutputEnd, wire::SupervisionEnded,
-                                         wire::RankSignalled, wire::RankInputTaken>(message)
+                                         wire::RankSignalled, wire::RankInputTaken, wire::TailReport>(message)
                              : is_one_of<wire::ShimSetup, wire::RankOutputCredit, wire::RankInput, wire::SignalRanks,
-                                         wire::EndGroup, wire::Dismiss>(message);
+                                         wire::EndGroup, wire::Dismiss, wire::ReportTail>(message);
     }
     return false;
 }

@@ -402,6 +402,24 @@ struct Fields<StackReport> {
     }
 };
 
+template <>
+struct Fields<ReportTail> {
+    static constexpr std::string_view kName = "ReportTail";
+    static auto of(auto& it) {
+        auto& [rank, call] = it;
+        return std::tie(rank, call);
+    }
+};
+
+template <>
+struct Fields<TailReport> {
+    static constexpr std::string_view kName = "TailReport";
+    static auto of(auto& it) {
+        auto& [rank, call, stderr_tail] = it;
+        return std::tie(rank, call, stderr_tail);
+    }
+};
+
 /// A struct that travels as an array of its fields.
 template <typename T>
 concept WireStruct = requires(T& it) {

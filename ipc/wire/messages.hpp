@@ -333,6 +333,22 @@ struct StackReport {
     friend bool operator==(const StackReport&, const StackReport&) = default;
 };
 
+/// Parent to supervisor: what did this rank write to its standard error last? It has failed, but goes on.
+struct ReportTail {
+    std::int32_t rank = 0;
+    std::uint64_t call = 0;
+    friend bool operator==(const ReportTail&, const ReportTail&) = default;
+};
+
+/// Supervisor to parent, answer to ReportTail: as in RankExited, with all that the rank had written when it
+/// was asked.
+struct TailReport {
+    std::int32_t rank = 0;
+    std::uint64_t call = 0;
+    std::vector<std::string> stderr_tail;
+    friend bool operator==(const TailReport&, const TailReport&) = default;
+};
+
 /// Capabilities in Hello.
 inline constexpr const char* kZeromq = "zeromq";
 inline constexpr const char* kStackReports = "stack-reports";
@@ -340,11 +356,11 @@ inline constexpr const char* kStackReports = "stack-reports";
 inline constexpr std::size_t kReportedFrames = 64;
 inline constexpr std::size_t kReportedBytes = std::size_t{16} * 1024;
 
-using Message =
-    std::variant<Hello, Initialise, Initialised, Execute, Result, Close, Attach, ParentEvent, EventDone, AbortTask,
-                 FireEvent, EventHandled, ShimHello, RankStarted, RankNotStarted, RankOutput, RankExited, RankOutputEnd,
-                 LauncherExited, SupervisionEnded, RankOutputCredit, RankInput, SignalRanks, EndGroup, Supervise,
-                 LauncherStep, ShimSetup, RankSignalled, RankInputTaken, Dismiss, ReportStack, StackReport>;
+using Message = std::variant<Hello, Initialise, Initialised, Execute, Result, Close, Attach, ParentEvent, EventDone,
+                             AbortTask, FireEvent, EventHandled, ShimHello, RankStarted, RankNotStarted, RankOutput,
+                             RankExited, RankOutputEnd, LauncherExited, SupervisionEnded, RankOutputCredit, RankInput,
+                             SignalRanks, EndGroup, Supervise, LauncherStep, ShimSetup, RankSignalled, RankInputTaken,
+                             Dismiss, ReportStack, StackReport, ReportTail, TailReport>;
 
 /// A message's type number on the wire is its position in Message, from 1: append only.
 

@@ -82,6 +82,7 @@ class TestExecutor : public Executor {
 public:
     explicit TestExecutor(const Value::Map& args) {
         if (const auto found = args.find("fail"); found != args.end()) {
+            std::cerr << "about to refuse\n" << std::flush;
             throw std::invalid_argument(found->second.text_or("refused"));
         }
         if (const auto found = args.find("die_on_rank"); found != args.end()) {
@@ -123,7 +124,10 @@ public:
         }
         const bool meant = is_meant(input, context);
         if (task == "throw") {
-            if (meant) throw std::runtime_error("user code failed on purpose");
+            if (meant) {
+                std::cerr << "about to throw\n" << std::flush;
+                throw std::runtime_error("user code failed on purpose");
+            }
             (void)abort.wait_for(std::chrono::seconds(60));
             return {};
         }

@@ -139,6 +139,7 @@ class Run(CodesTest):
         self.assertEqual((failure["rank"], failure["task"]), (1, "train"))
         self.assertIn("the data are spoilt", failure["message"])
         self.assertEqual(failure["exception"], "std::runtime_error")
+        self.assertEqual(failure["stderr"][-1], "about to throw")
 
     def test_2_usage(self):
         failure = self.job(2, workflow="no_such_key = 1")

@@ -54,6 +54,7 @@ public:
         record_.on_call();
     }
     [[nodiscard]] bool input_has_room() const override { return record_.input_has_room; }
+    void ask_for_tail(const wire::ReportTail& /*ask*/) override {}
     void acknowledge_output(int rank, std::size_t bytes) override {
         record_.acknowledged.emplace_back(rank, bytes);
         record_.on_call();

@@ -103,6 +103,7 @@ TEST(MultiProcessExecutor, M1_AComponentThatRefusesItsArgumentsIsAnErrorOfInitia
     const auto ready = executor.initialise(context);
     ASSERT_FALSE(ready);
     EXPECT_THAT(ready.error().message, HasSubstr("learning rate is negative"));
+    EXPECT_THAT(ready.error().stderr_tail, testing::ElementsAre("about to refuse"));
 }
 
 TEST(MultiProcessExecutor, M4_ARankThatDiesBeforeItsHelloIsAnErrorAtOnce) {
@@ -241,6 +242,7 @@ TEST_F(Group, M5_AnExceptionOnAnyRankIsAFailureWithItsRankAndTheGroupLivesOn) {
     EXPECT_EQ(reply.failure->message, "user code failed on purpose");
     EXPECT_EQ(reply.failure->exception, "std::runtime_error");
     EXPECT_EQ(reply.failure->task, "throw");
+    EXPECT_THAT(reply.failure->stderr_tail, testing::ElementsAre("about to throw"));
     EXPECT_TRUE(execute("echo").ok());
 }
 

@@ -176,6 +176,8 @@ std::vector<Golden> make_goldens() {
         {ReportStack{7}, "9107", {}},
         {StackReport{7, {"main+0x10"}, ""}, "930791a96d61696e2b30783130a0", {}},
         {StackReport{7, {}, "no answer"}, "930790a96e6f20616e73776572", {}},
+        {ReportTail{3, 5}, "920305", {}},
+        {TailReport{3, 5, {"last words"}}, "93030591aa6c61737420776f726473", {}},
     };
 }
 
