@@ -17,7 +17,7 @@ constexpr std::chrono::milliseconds kSettle{10};
 constexpr std::chrono::milliseconds kTailPatience{100};
 
 /// For ranks to say where they hang; a rank that is stopped never does.
-constexpr std::chrono::milliseconds kStackPatience{250};
+constexpr std::chrono::milliseconds kStackPatience{1000};
 
 /// Within the limits that a rank has promised to keep.
 RankStack bounded(int rank, wire::StackReport&& report) {

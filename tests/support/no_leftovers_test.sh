@@ -41,7 +41,7 @@ expect 137 - -- sh -c 'kill -KILL 0' 2>/dev/null
 
 for mode in '' --no-namespaces; do
     # A process that ends in time is none that was left; a reaped orphan is none either.
-    expect 0 - $mode -- sh -c 'sleep 0.05 & setsid sleep 0.05 & exit 0'
+    expect 0 - $mode --settle 30000 -- sh -c 'sleep 0.05 & setsid sleep 0.05 & exit 0'
     expect 97 'sleep 1001' $mode -- sh -c 'sleep 1001 & exit 0'
     expect 97 'sleep 1002' $mode -- sh -c '(setsid sleep 1002 &) & exit 0'
     expect 97 'sleep 1003' $mode -- sh -c 'env -i setsid nohup sh -c "sleep 1003 & wait" >&- 2>&- & exit 0'
