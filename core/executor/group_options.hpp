@@ -6,11 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "rankexec/core/model/export.hpp"
 #include "rankexec/ipc/wire/messages.hpp"
 
 namespace rankexec {
 
-/// How a group of ranks is launched and ended. Checked by RankGroup's users before anything starts.
+/// How a group of ranks is launched and ended. check_group_options() checks it.
 struct GroupOptions {
     int world_size = 1;                ///< 1..wire::kMaxRanks
     std::vector<std::string> program;  ///< argv of the rank's program; argv[0] is searched in PATH
@@ -33,5 +34,9 @@ struct GroupOptions {
     std::optional<std::chrono::milliseconds>
         orphan_grace;  ///< the same once the parent is gone; none: launcher's default
 };
+
+/// Throws ConfigurationError when no group could be started with these options: rank_count, option,
+/// launcher_unknown.
+RANKEXEC_EXPORT void check_group_options(const GroupOptions& options);
 
 }  // namespace rankexec

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
+#include <system_error>
 
 #include "rankexec/core/launch/foreign_environment.hpp"
 #include "rankexec/core/model/wiping.hpp"
@@ -43,7 +43,7 @@ tl::expected<std::string, Failure> write_bootstrap(const Bootstrap& bootstrap) {
     if (!written) {
         Failure failure;
         failure.code = ReturnCode::launch_error;
-        failure.message = path + ": " + std::strerror(errno);
+        failure.message = path + ": " + std::generic_category().message(errno);
         return tl::unexpected(failure);
     }
     return path;

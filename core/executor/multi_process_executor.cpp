@@ -106,7 +106,8 @@ public:
             // Posted under the lock, so that no task or event reaches the loop before its session.
             loop_->post([this, context, ready] {
                 session_ = std::make_unique<GroupSession>(*loop_, options_, ++incarnation_, hooks());
-                session_->launch(context, [ready](tl::expected<void, Failure> outcome) { ready->set_value(outcome); });
+                session_->launch(
+                    context, [ready](tl::expected<void, Failure> outcome) { ready->set_value(std::move(outcome)); });
             });
         }
         const auto subscription = abort.on_trigger([this](const std::string& reason) {
@@ -385,7 +386,7 @@ GroupReply MultiProcessExecutor::execute(const std::string& task, const Shareabl
 }
 
 std::future<GroupReply> MultiProcessExecutor::request_execute(std::string task, Shareable input, Context context,
-                                                              Signal abort, ExecuteOptions options) {
+                                                              const Signal& abort, ExecuteOptions options) {
     return impl_->request_execute(std::move(task), std::move(input), std::move(context), abort, options);
 }
 

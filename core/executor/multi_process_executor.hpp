@@ -101,8 +101,8 @@ public:
                        const ExecuteOptions& options);
     /// Queues the task and returns. The future always gets a value, never an exception. `context` is
     /// shared: changes of the ranks appear in it.
-    std::future<GroupReply> request_execute(std::string task, Shareable input, Context context, Signal abort = {},
-                                            ExecuteOptions options = {});
+    std::future<GroupReply> request_execute(std::string task, Shareable input, Context context,
+                                            const Signal& abort = {}, ExecuteOptions options = {});
 
     [[nodiscard]] GroupReport report() const;
 

@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/core/executor/rank_group.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <system_error>
 #include <utility>
 
 #include "rankexec/core/component/configuration_error.hpp"
 #include "rankexec/core/executor/group_plan.hpp"
 #include "rankexec/core/executor/master_port.hpp"
+#include "rankexec/core/executor/shim_channel.hpp"
 #include "rankexec/core/model/rank_list.hpp"
 #include "rankexec/core/model/wiping.hpp"
 #include "rankexec/core/process/host/guardian_client.hpp"
 #include "rankexec/core/system/log.hpp"
 #include "rankexec/core/system/rank_variables.hpp"
-#include "rankexec/ipc/channel/parent_channel.hpp"
 #include "rankexec/ipc/transport/run_directory.hpp"
 #include "rankexec/ipc/transport/transport_server.hpp"
 
@@ -29,9 +26,6 @@ using std::chrono::milliseconds;
 
 /// After the launcher command has ended, the last reports of its shims may still be on their way.
 constexpr milliseconds kReportSettle{1000};
-/// For a shim to connect again, or for its last messages to be read.
-constexpr milliseconds kShimLease{1000};
-constexpr milliseconds kDisconnectSettle{20};
 /// From the first rank's start to a word about those that are missing.
 constexpr milliseconds kStartPatience{10'000};
 /// After the grace, for shims to kill and to report: on a busy host with thousands of processes a look
@@ -52,28 +46,16 @@ constexpr int kNotExecutable = 126;
 
 /// One rank as its supervisor reports it.
 struct RankRecord {
-    bool hello = false;  ///< its shim has connected
     bool started = false;
     bool exited = false;
-    bool confirmed = false;                                         ///< its shim has left nothing
-    bool shim_lost = false;                                         ///< its shim has ended without a word
-    std::optional<EventLoop::Clock::time_point> unreachable_since;  ///< its shim
-    int local_rank = -1;                                            ///< as its launcher says; -1: it does not
+    bool confirmed = false;  ///< its shim has left nothing
+    bool shim_lost = false;  ///< its shim has ended without a word
+    int local_rank = -1;     ///< as its launcher says; -1: it does not
     int local_world_size = -1;
     std::int64_t pid = 0;
     std::string host;
     std::uint64_t input_queued = 0;  ///< bytes of standard input that its supervisor has not passed on
 };
-
-/// The rank that a supervisor's report is about; -1 for other messages.
-int reported_rank(const wire::Message& message) {
-    return std::visit(
-        [](const auto& report) {
-            if constexpr (requires { report.rank; }) return static_cast<int>(report.rank);
-            return -1;
-        },
-        message);
-}
 
 class GuardedRankGroup final : public RankGroup {
 public:
@@ -86,7 +68,6 @@ public:
     ~GuardedRankGroup() override {
         loop_.cancel(timer_);
         loop_.cancel(launcher_timer_);
-        loop_.cancel(lease_timer_);
         loop_.cancel(patience_timer_);
     }
 
@@ -127,7 +108,7 @@ public:
         grace_ = grace;
         deadline_ = deadline;
         const wire::EndGroup order{static_cast<std::uint32_t>(grace.count())};
-        if (direct_ || none_said_hello()) {
+        if (!shims_ || shims_->none_said_hello()) {
             send_to_guardian(order);
             return;
         }
@@ -220,15 +201,12 @@ private:
     }
 
     void open_supervision() {
-        ParentChannel::Callbacks callbacks;
+        ShimChannel::Callbacks callbacks;
+        callbacks.on_hello = [this](int rank, const wire::ShimHello& hello) { shim_hello(rank, hello); };
         callbacks.on_message = [this](int rank, wire::Message&& message) { on_shim(rank, std::move(message)); };
-        const auto broken = [this](int rank, const std::string& why) {
-            lose("the shim of rank " + std::to_string(rank) + " does not follow the protocol: " + why);
-        };
-        callbacks.on_bad_body = broken;
-        callbacks.on_violation = broken;
-        supervision_.emplace(*transport_, ChannelKind::supervision, options_.world_size, std::move(callbacks));
-        supervision_->on_disconnect([this] { on_shim_disconnected(); });
+        callbacks.on_lost = [this](int rank) { lose_shim(rank); };
+        callbacks.on_violation = [this](const std::string& why) { lose(why); };
+        shims_.emplace(loop_, *transport_, options_.world_size, std::move(callbacks));
     }
 
     // ---- what the guardian reports --------------------------------------------------------------
@@ -283,52 +261,10 @@ private:
     // ---- what shims report ----------------------------------------------------------------------
 
     void on_shim(int rank, wire::Message&& message) {
-        if (const auto* hello = std::get_if<wire::ShimHello>(&message)) {
-            shim_hello(rank, *hello);
-        } else if (std::holds_alternative<wire::SupervisionEnded>(message)) {
-            record(rank).confirmed = true;
-            shim_is_done();
-        } else if (reported_rank(message) != rank) {
-            lose("the shim of rank " + std::to_string(rank) + " reports of another rank");
-        } else {
-            on_report(std::move(message));
-        }
-    }
-
-    /// A shim that was killed cannot say so; its connection tells. When ZeroMQ tells of a disconnection,
-    /// its socket may not know yet.
-    void on_shim_disconnected() { look_for_lost_shims(EventLoop::Clock::now() + kDisconnectSettle); }
-
-    void look_for_lost_shims(EventLoop::Clock::time_point when) {
-        loop_.cancel(lease_timer_);
-        lease_timer_ = ended_ ? 0 : loop_.call_at(when, [this] {
-            lease_timer_ = 0;
-            judge_shims();
-        });
-    }
-
-    /// Those that cannot be reached may connect again within their lease.
-    void judge_shims() {
-        const auto now = EventLoop::Clock::now();
-        std::optional<EventLoop::Clock::time_point> next;
-        std::vector<int> lost;
-        for (int rank = 0; rank < options_.world_size; ++rank) {
-            auto& entry = record(rank);
-            if (!entry.hello || is_done(entry)) continue;
-            if (supervision_->probe(rank, wire::RankOutputCredit{rank, 0})) {
-                entry.unreachable_since.reset();
-                continue;
-            }
-            if (!entry.unreachable_since) entry.unreachable_since = now;
-            const auto end = *entry.unreachable_since + kShimLease;
-            if (end <= now) {
-                lost.push_back(rank);
-            } else if (!next || end < *next) {
-                next = end;
-            }
-        }
-        if (next) look_for_lost_shims(*next);
-        for (const int rank : lost) lose_shim(rank);
+        if (!std::holds_alternative<wire::SupervisionEnded>(message)) return on_report(std::move(message));
+        record(rank).confirmed = true;
+        shims_->release(rank);
+        shim_is_done();
     }
 
     void lose_shim(int rank) {
@@ -341,7 +277,7 @@ private:
         failure.rank = rank;
         failure.host = entry.host;
         failure.pid = entry.pid;
-        lose(std::move(failure));
+        lose(failure);
         shim_is_done();
     }
 
@@ -361,12 +297,7 @@ private:
 
     void shim_hello(int rank, const wire::ShimHello& hello) {
         auto& entry = record(rank);
-        if (entry.hello) {
-            log::warning("a second shim for rank " + std::to_string(rank) + " was refused");
-            return;
-        }
-        if (none_said_hello()) patience_timer_ = loop_.call_after(kStartPatience, [this] { name_missing_shims(); });
-        entry.hello = true;
+        if (patience_timer_ == 0) patience_timer_ = loop_.call_after(kStartPatience, [this] { name_missing_shims(); });
         entry.host = hello.host;
         entry.local_rank = hello.local_rank;
         entry.local_world_size = hello.local_world_size;
@@ -375,24 +306,30 @@ private:
             send_to_guardian(wire::LauncherStep{step_});
         }
         if (ending_) {
-            send_to_shim(rank, wire::EndGroup{static_cast<std::uint32_t>(grace_.count())});
+            shims_->send(rank, wire::EndGroup{static_cast<std::uint32_t>(grace_.count())});
             return;
         }
         // Where the ranks meet is known when rank 0's host is.
-        if (!record(0).hello) return;
+        if (!shims_->said_hello(0)) return;
         // A launcher that tells no local ranks leaves the counting to us, and that needs every host.
-        const auto placed = [](const RankRecord& each) {
-            return !each.hello || (each.local_rank >= 0 && each.local_world_size >= 1);
-        };
-        if (!std::ranges::all_of(ranks_, placed) && !std::ranges::all_of(ranks_, &RankRecord::hello)) return;
+        if (!shims_->all_said_hello() && !all_are_placed()) return;
         for (int other = 0; other < options_.world_size; ++other) set_up_shim(other);
+    }
+
+    /// Whether the launcher has told the place on its host of every rank that has come.
+    [[nodiscard]] bool all_are_placed() const {
+        for (int rank = 0; rank < options_.world_size; ++rank) {
+            const auto& entry = ranks_[static_cast<std::size_t>(rank)];
+            if (shims_->said_hello(rank) && (entry.local_rank < 0 || entry.local_world_size < 1)) return false;
+        }
+        return true;
     }
 
     /// Some launchers start what they can and wait for the rest for ever.
     void name_missing_shims() {
         std::vector<int> missing;
         for (int rank = 0; rank < options_.world_size; ++rank) {
-            if (!record(rank).hello) missing.push_back(rank);
+            if (!shims_->said_hello(rank)) missing.push_back(rank);
         }
         if (missing.empty() || ending_) return;
         log::warning("launcher " + options_.launcher + " has not started ranks " + format_ranks(missing) + " yet, " +
@@ -416,9 +353,9 @@ private:
 
     void set_up_shim(int rank) {
         auto& entry = record(rank);
-        if (!entry.hello || entry.started || set_up_[static_cast<std::size_t>(rank)]) return;
+        if (!shims_->said_hello(rank) || entry.started || set_up_[static_cast<std::size_t>(rank)]) return;
         set_up_[static_cast<std::size_t>(rank)] = true;
-        const bool here = !supervision_->connection(0).tcp;
+        const bool here = !shims_->is_elsewhere(0);
         wire::ShimSetup setup;
         setup.environment =
             added_environment(options_, run_id_, here ? "127.0.0.1" : record(0).host, master_port_.number());
@@ -428,7 +365,7 @@ private:
         setup.stdin_mode = options_.stdin_mode;
         setup.forward_output = options_.forward_output;
         setup.orphan_grace_ms = orphan_grace_ms_;
-        send_to_shim(rank, setup);
+        shims_->send(rank, setup);
     }
 
     // ---- what both report -----------------------------------------------------------------------
@@ -496,10 +433,10 @@ private:
         Failure failure;
         failure.code = ReturnCode::launch_error;
         failure.message = message;
-        lose(std::move(failure));
+        lose(failure);
     }
 
-    void lose(Failure failure) {
+    void lose(const Failure& failure) {
         if (lost_ || ended_) return;
         lost_ = true;
         if (callbacks_.on_lost) callbacks_.on_lost(failure);
@@ -534,7 +471,7 @@ private:
         if (!guardian_done_ || ended_) return;
         for (int rank = 0; rank < options_.world_size; ++rank) {
             const auto& entry = record(rank);
-            if (direct_ || !entry.hello || is_done(entry)) continue;
+            if (direct_ || !shims_->said_hello(rank) || is_done(entry)) continue;
             if (is_elsewhere(rank) || !entry.exited) return;
         }
         finish();
@@ -545,7 +482,7 @@ private:
         ended_ = true;
         loop_.cancel(timer_);
         loop_.cancel(launcher_timer_);
-        loop_.cancel(lease_timer_);
+        if (shims_) shims_->release_all();
         loop_.cancel(patience_timer_);
         // Everything is over before the launcher was judged.
         if (launcher_report_ && !ending_ && !lost_ && !all_exited() && callbacks_.on_lost) {
@@ -562,12 +499,7 @@ private:
         if (callbacks_.on_ended) callbacks_.on_ended(report);
     }
 
-    [[nodiscard]] bool is_elsewhere(int rank) const {
-        return !direct_ && ranks_[static_cast<std::size_t>(rank)].hello && supervision_->connection(rank).tcp;
-    }
-    [[nodiscard]] bool none_said_hello() const {
-        return std::ranges::none_of(ranks_, [](const RankRecord& record) { return record.hello; });
-    }
+    [[nodiscard]] bool is_elsewhere(int rank) const { return shims_ && shims_->is_elsewhere(rank); }
     [[nodiscard]] bool all_exited() const {
         // One that was never started, because the end came first, is only confirmed.
         return std::ranges::all_of(ranks_, [](const RankRecord& record) { return record.exited || is_done(record); });
@@ -579,23 +511,19 @@ private:
     void send_to_guardian(const wire::Message& message) {
         if (guardian_ && !guardian_gone_) guardian_->send(message);
     }
-    void send_to_shim(int rank, const wire::Message& message) {
-        if (!supervision_ || !supervision_->connected(rank)) return;
-        if (const auto sent = supervision_->send(rank, message); !sent) log::error(sent.error());
-    }
     void send_to_rank(int rank, const wire::Message& message) {
         if (direct_) {
             send_to_guardian(message);
-        } else {
-            send_to_shim(rank, message);
+        } else if (shims_) {
+            shims_->send(rank, message);
         }
     }
     void send_to_all(const wire::Message& message) {
         if (direct_) {
             send_to_guardian(message);
-            return;
+        } else if (shims_) {
+            shims_->send_to_all(message);
         }
-        for (int rank = 0; rank < options_.world_size; ++rank) send_to_shim(rank, message);
     }
 
     EventLoop& loop_;
@@ -611,14 +539,13 @@ private:
     std::vector<RankRecord> ranks_;
     std::vector<bool> set_up_ = std::vector<bool>(ranks_.size(), false);
     std::unique_ptr<TransportServer> transport_;
-    std::optional<ParentChannel> supervision_;
+    std::optional<ShimChannel> shims_;  ///< unless the ranks are the guardian's own
     std::unique_ptr<GuardianClient> guardian_;
     std::optional<wire::LauncherExited> launcher_report_;
     milliseconds grace_{0};
     EventLoop::Clock::time_point deadline_{};  ///< of the grace
     EventLoop::TimerId timer_ = 0;
     EventLoop::TimerId launcher_timer_ = 0;
-    EventLoop::TimerId lease_timer_ = 0;
     EventLoop::TimerId patience_timer_ = 0;
     std::vector<std::int64_t> survivors_;
     bool ending_ = false;
@@ -629,33 +556,7 @@ private:
     bool ended_ = false;
 };
 
-void require(bool good, ConfigurationError::Kind kind, const std::string& message) {
-    if (!good) throw ConfigurationError(kind, message);
-}
-
 }  // namespace
-
-void check_group_options(const GroupOptions& options) {
-    using Kind = ConfigurationError::Kind;
-    require(options.world_size >= 1 && options.world_size <= wire::kMaxRanks, Kind::rank_count,
-            "the number of ranks is " + std::to_string(options.world_size) + "; it must be an integer from 1 to " +
-                std::to_string(wire::kMaxRanks));
-    require(!options.program.empty() && !options.program.front().empty(), Kind::option,
-            "no program is given for the ranks");
-    require(options.gpus_per_rank >= 0, Kind::option, "gpus_per_rank is negative");
-    require(options.master_port >= 0 && options.master_port <= 65535, Kind::option, "master_port is not in 0..65535");
-    require(options.launcher != "torchrun" || (options.master_address.empty() && options.master_port == 0),
-            Kind::option,
-            "torchrun sets MASTER_ADDR and MASTER_PORT itself; leave the master address and port out, or choose "
-            "another launcher");
-    require(options.grace.count() >= 0, Kind::option, "the grace is negative");
-    require(!options.orphan_grace || options.orphan_grace->count() >= 0, Kind::option, "the orphan grace is negative");
-    for (const auto& entry : options.environment) {
-        require(entry.find('=') != std::string::npos && entry.front() != '=', Kind::option,
-                "environment entry \"" + entry + "\" is not of the form NAME=value");
-    }
-    (void)make_launcher(options.launcher);
-}
 
 tl::expected<std::unique_ptr<RankGroup>, Failure> RankGroup::start(EventLoop& loop, const GroupOptions& options,
                                                                    Callbacks callbacks, bool channels,

@@ -20,10 +20,6 @@ namespace rankexec {
 
 class TransportServer;
 
-/// Throws ConfigurationError when no group could be started with these options: rank_count, option,
-/// launcher_unknown.
-RANKEXEC_EXPORT void check_group_options(const GroupOptions& options);
-
 /// One launched group of rank processes, whatever launched it: starts it through a guardian, says
 /// what its ranks do, and ends it so that nothing survives. Knows nothing of tasks.
 ///
