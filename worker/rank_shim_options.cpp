@@ -11,6 +11,7 @@
 #include <cstring>
 #include <optional>
 #include <string_view>
+#include <system_error>
 
 #include "rankexec/core/model/wiping.hpp"
 #include "rankexec/core/system/unique_fd.hpp"
@@ -30,11 +31,11 @@ tl::expected<std::string, std::string> read_file(const std::string& path) {
     while (file.valid() && size < text.size()) {
         const auto count = ::read(file.get(), text.data() + size, text.size() - size);
         if (count < 0 && errno == EINTR) continue;
-        if (count < 0) return tl::unexpected(path + ": " + std::strerror(errno));
+        if (count < 0) return tl::unexpected(path + ": " + std::generic_category().message(errno));
         if (count == 0) break;
         size += static_cast<std::size_t>(count);
     }
-    if (!file.valid()) return tl::unexpected(path + ": " + std::strerror(errno));
+    if (!file.valid()) return tl::unexpected(path + ": " + std::generic_category().message(errno));
     text.resize(size);
     return text;
 }

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstring>
 #include <fstream>
+#include <system_error>
 #include <utility>
 
 #include "rankexec/ipc/wire/messages.hpp"
@@ -106,7 +107,7 @@ void StackSampler::request(std::function<void(Sample&&)> on_sample) {
     if (timer_ == 0) timer_ = loop_.call_after(kPatience, [this] { give_up(); });
     step = Step::asked;
     if (::syscall(SYS_tgkill, ::getpid(), thread_, signal_) != 0) {
-        deliver({{}, std::string("the thread cannot be asked: ") + std::strerror(errno)});
+        deliver({{}, std::string("the thread cannot be asked: ") + std::generic_category().message(errno)});
     }
 }
 

@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 
 #include "rankexec/core/model/wiping.hpp"
 #include "rankexec/core/system/log.hpp"
@@ -51,7 +52,8 @@ tl::expected<Bootstrap, std::string> read_bootstrap(int fd) {
     for (;;) {
         const auto size = ::read(fd, buffer.data(), buffer.size());
         if (size < 0 && errno == EINTR) continue;
-        if (size < 0) return tl::unexpected(std::string("bootstrap descriptor: ") + std::strerror(errno));
+        if (size < 0)
+            return tl::unexpected(std::string("bootstrap descriptor: ") + std::generic_category().message(errno));
         if (size == 0) break;
         text.append(buffer.data(), static_cast<std::size_t>(size));
     }

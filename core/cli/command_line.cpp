@@ -207,11 +207,11 @@ void fill_group(const Words& words, const std::vector<std::string>& launchers, G
 }
 
 LaunchCommand launch_command(const Words& words, const CLI::App& app, const std::vector<std::string>& launchers,
-                             std::optional<std::vector<std::string>> program) {
+                             const std::optional<std::vector<std::string>>& program) {
     const auto extra = app.remaining();
     if (!extra.empty() && (program || extra.front().substr(0, 1) == "-")) refuse_extra(app, extra.front());
     LaunchCommand command;
-    command.group.program = program ? std::move(*program) : extra;
+    command.group.program = program ? *program : extra;
     if (command.group.program.empty()) {
         throw UsageError{"no program to run; give it last: rankexec launch -n 4 -- program args"};
     }
@@ -254,7 +254,7 @@ RunCommand run_command(const Words& words, const std::vector<std::string>& launc
 
 /// What CLI11 found wrong, in our words where it does not say enough.
 std::string reworded(const CLI::ParseError& error, const CLI::App& app, const std::vector<std::string>& arguments) {
-    const std::string said = error.what();
+    std::string said = error.what();
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ArgumentMismatch)) {
         return said.substr(0, said.find(':')) + ": its value is missing";
     }

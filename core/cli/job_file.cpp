@@ -185,7 +185,7 @@ Job read_job(const std::filesystem::path& file, const std::vector<std::string>& 
     if (!std::filesystem::exists(status)) fail_reading(file, "there is no such file");
     if (std::filesystem::is_directory(status)) fail_reading(file, "it is a directory");
     std::ifstream stream(file, std::ios::binary);
-    if (!stream) fail_reading(file, std::strerror(errno));
+    if (!stream) fail_reading(file, std::generic_category().message(errno));
     std::string text;
     try {
         for (std::istreambuf_iterator<char> next(stream), end; next != end && text.size() <= kMaxFileBytes; ++next) {

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "rankexec/core/cli/exit_code.hpp"
@@ -174,8 +175,8 @@ CommandResult LaunchSession::judge() const {
     }
     if (output_error_ != 0) {
         const int code = output_error_ == EPIPE ? exit_code_of_signal(SIGPIPE) : kExitFailure;
-        return {code,
-                failed(ReturnCode::task_aborted, std::string("cannot write output: ") + std::strerror(output_error_))};
+        return {code, failed(ReturnCode::task_aborted,
+                             std::string("cannot write output: ") + std::generic_category().message(output_error_))};
     }
     if (record_.cause()) {
         auto failure = record_.failure();
@@ -226,7 +227,8 @@ void LaunchSession::on_timeout() {
 void LaunchSession::on_broken(int fd, int error) {
     if (fd != options_.output_fd || done_) return;
     // As a program of its own would end whose reader has gone; any other error is worth a line.
-    if (error != EPIPE) say(std::string("rankexec: cannot write output: ") + std::strerror(error) + "\n");
+    if (error != EPIPE)
+        say(std::string("rankexec: cannot write output: ") + std::generic_category().message(error) + "\n");
     if (ending_) return;
     output_error_ = error;
     end(options_.group.grace);

@@ -56,15 +56,15 @@ std::optional<std::string_view> npy_type(DType dtype) {
 /// What precedes the elements in a .npy file of format 1.0: a Python literal, padded so that the
 /// elements begin at a multiple of 64. (32 dimensions at most fit into its 64 KiB by far.)
 std::string npy_header(std::string_view type, const Shape& shape) {
-    constexpr std::string_view magic("\x93NUMPY\x01\x00", 8);
-    constexpr std::size_t alignment = 64;
+    constexpr std::string_view kMagic("\x93NUMPY\x01\x00", 8);
+    constexpr std::size_t kAlignment = 64;
     std::string literal = "{'descr': '" + std::string(type) + "', 'fortran_order': False, 'shape': (";
     for (const auto extent : shape) literal += std::to_string(extent) + ", ";
     literal += "), }";
-    const auto unpadded = magic.size() + 2 + literal.size() + 1;
-    literal.append((alignment - unpadded % alignment) % alignment, ' ');
+    const auto unpadded = kMagic.size() + 2 + literal.size() + 1;
+    literal.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ');
     literal += '\n';
-    std::string header(magic);
+    std::string header(kMagic);
     header += static_cast<char>(literal.size() & 0xffU);
     header += static_cast<char>(literal.size() >> 8U);
     return header + literal;
@@ -123,8 +123,8 @@ bool write_member(archive* zip, const std::string& name, const std::string& head
     archive_entry_set_filetype(entry.get(), AE_IFREG);
     archive_entry_set_perm(entry.get(), 0644);
     archive_entry_set_size(entry.get(), static_cast<la_int64_t>(header.size() + bytes.size()));
-    constexpr time_t first_time_of_zip = 315'532'800;  // 1980-01-01, the same in every file
-    archive_entry_set_mtime(entry.get(), first_time_of_zip, 0);
+    constexpr time_t kFirstTimeOfZip = 315'532'800;  // 1980-01-01, the same in every file
+    archive_entry_set_mtime(entry.get(), kFirstTimeOfZip, 0);
     return archive_write_header(zip, entry.get()) == ARCHIVE_OK &&
            archive_write_data(zip, header.data(), header.size()) == static_cast<la_ssize_t>(header.size()) &&
            archive_write_data(zip, bytes.data(), bytes.size()) == static_cast<la_ssize_t>(bytes.size());

@@ -37,7 +37,7 @@ std::string counter(const Value& figures, std::string_view name, std::string_vie
 ProgressBoard::ProgressBoard(int world_size)
     : figures_(static_cast<std::size_t>(world_size)), work_(static_cast<std::size_t>(world_size)) {}
 
-void ProgressBoard::begin(std::string task, int round, int rounds) {
+void ProgressBoard::begin(const std::string& task, int round, int rounds) {
     phase_ = printable(task, kLongestName) + " " + std::to_string(round) + "/" + std::to_string(rounds);
     std::fill(figures_.begin(), figures_.end(), std::string());
 }

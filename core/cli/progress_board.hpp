@@ -16,7 +16,7 @@ public:
     explicit ProgressBoard(int world_size);
 
     /// A task begins: what the ranks said before is no longer shown.
-    void begin(std::string task, int round, int rounds);
+    void begin(const std::string& task, int round, int rounds);
     /// Takes the figures of a metric event. False when there is no such rank or no figure in them.
     bool update(int rank, const Value& figures);
     /// "rank 2  train 1/5  epoch 3/4  accuracy 0.91  loss 0.2"

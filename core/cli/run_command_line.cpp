@@ -6,6 +6,7 @@
 #include <iostream>
 #include <new>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "rankexec/core/cli/commands.hpp"
@@ -76,7 +77,7 @@ int print_text(const std::string& text) {
     errno = 0;
     std::cout << text << std::flush;
     if (std::cout) return kExitSuccess;
-    if (errno != EPIPE) complain(std::string("cannot write output: ") + std::strerror(errno));
+    if (errno != EPIPE) complain(std::string("cannot write output: ") + std::generic_category().message(errno));
     return errno == EPIPE ? exit_code_of_signal(SIGPIPE) : kExitFailure;
 }
 

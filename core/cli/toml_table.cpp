@@ -49,9 +49,10 @@ TomlTable::TomlTable(const toml::table& table, std::string file, std::string nam
         const std::string found(key.str());
         if (std::find(known.begin(), known.end(), found) != known.end()) continue;
         const auto nearest = nearest_name(found, known);
-        const auto advice =
-            nearest.empty() ? "; the keys here are " + joined(known) : "; did you mean \"" + nearest + "\"?";
-        fail_at(key.source().begin, "unknown key \"" + found + "\"" + (name_.empty() ? "" : " in " + name_) + advice);
+        std::string message = "unknown key \"" + found + "\"";
+        if (!name_.empty()) message += " in " + name_;
+        message += nearest.empty() ? "; the keys here are " + joined(known) : "; did you mean \"" + nearest + "\"?";
+        fail_at(key.source().begin, message);
     }
 }
 

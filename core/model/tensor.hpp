@@ -99,8 +99,8 @@ public:
 
     /// Copies the elements. Throws std::invalid_argument unless `elements` fills `shape` exactly.
     template <typename T>
-    static Tensor copy_of(std::span<const T> elements, Shape shape) {
-        return copy_bytes(DTypeOf<T>::value, std::move(shape), std::as_bytes(elements));
+    static Tensor copy_of(std::span<const T> elements, const Shape& shape) {
+        return copy_bytes(DTypeOf<T>::value, shape, std::as_bytes(elements));
     }
 
     /// As copy_of, for untyped bytes.

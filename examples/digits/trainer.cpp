@@ -139,8 +139,8 @@ DigitsTrainer::Totals DigitsTrainer::train_epoch(const Task& task, int epoch, Pa
     const auto order = image_order(images.size(), options_.seed, task.round, epoch, task.rank);
     // Rank 0 has the largest shard; all ranks take as many steps as it does, a last one perhaps empty.
     const auto steps = (shard(dataset_.training, 0, task.world_size).size() + options_.batch - 1) / options_.batch;
-    constexpr std::size_t loss_at = Layout::kSize, correct_at = loss_at + 1, samples_at = loss_at + 2;
-    std::vector<float> sums(samples_at + 1);
+    constexpr std::size_t kLossAt = Layout::kSize, kCorrectAt = kLossAt + 1, kSamplesAt = kLossAt + 2;
+    std::vector<float> sums(kSamplesAt + 1);
     Totals totals;
     for (std::size_t step = 0; step < steps; ++step) {
         throw_if(task.abort);
@@ -149,18 +149,18 @@ DigitsTrainer::Totals DigitsTrainer::train_epoch(const Task& task, int epoch, Pa
         for (auto i = step * options_.batch; i < end; ++i) {
             const auto outcome =
                 accumulate_gradient(parameters, images[order[i]], std::span(sums).first(Layout::kSize));
-            sums[loss_at] += outcome.loss;
-            sums[correct_at] += outcome.correct ? 1.0F : 0.0F;
-            sums[samples_at] += 1.0F;
+            sums[kLossAt] += outcome.loss;
+            sums[kCorrectAt] += outcome.correct ? 1.0F : 0.0F;
+            sums[kSamplesAt] += 1.0F;
         }
-        totals.loss += sums[loss_at];
-        totals.correct += sums[correct_at];
-        totals.samples += sums[samples_at];
+        totals.loss += sums[kLossAt];
+        totals.correct += sums[kCorrectAt];
+        totals.samples += sums[kSamplesAt];
         collective_->sum(sums);
-        totals.all_loss += sums[loss_at];
-        totals.all_correct += sums[correct_at];
-        totals.all_samples += sums[samples_at];
-        descent.step(parameters, std::span(sums).first(Layout::kSize), 1.0F / sums[samples_at]);
+        totals.all_loss += sums[kLossAt];
+        totals.all_correct += sums[kCorrectAt];
+        totals.all_samples += sums[kSamplesAt];
+        descent.step(parameters, std::span(sums).first(Layout::kSize), 1.0F / sums[kSamplesAt]);
     }
     return totals;
 }

@@ -52,13 +52,13 @@ std::vector<std::string> parents() {
 /// Empty, or why nothing can be made there.
 std::string obstacle(const std::string& parent) {
     struct stat status {};
-    if (::stat(parent.c_str(), &status) != 0) return std::strerror(errno);
-    if (!S_ISDIR(status.st_mode)) return std::strerror(ENOTDIR);
-    if (::access(parent.c_str(), W_OK | X_OK) != 0) return std::strerror(errno);
+    if (::stat(parent.c_str(), &status) != 0) return std::generic_category().message(errno);
+    if (!S_ISDIR(status.st_mode)) return std::generic_category().message(ENOTDIR);
+    if (::access(parent.c_str(), W_OK | X_OK) != 0) return std::generic_category().message(errno);
     struct statvfs space {};
     // Some file systems count no inodes.
     const bool counted = ::statvfs(parent.c_str(), &space) == 0 && space.f_files != 0;
-    if (counted && (space.f_bavail == 0 || space.f_favail == 0)) return std::strerror(ENOSPC);
+    if (counted && (space.f_bavail == 0 || space.f_favail == 0)) return std::generic_category().message(ENOSPC);
     return {};
 }
 
@@ -82,7 +82,8 @@ tl::expected<std::string, Failure> choose_run_directory() {
 
 tl::expected<RunDirectory, Failure> RunDirectory::make(const std::string& path) {
     if (::mkdir(path.c_str(), 0700) != 0) {
-        return launch_failure("the run directory " + path + " cannot be made: " + std::strerror(errno));
+        return launch_failure("the run directory " + path +
+                              " cannot be made: " + std::generic_category().message(errno));
     }
     UniqueFd lock(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
     // Where a file system has no locks, others cannot take it for abandoned either.

@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "rankexec/core/system/log.hpp"
@@ -143,7 +144,7 @@ private:
         std::memcpy(&value, static_cast<const char*>(parts[0].data()) + sizeof event, sizeof value);
         if (is_refusal(event, value)) {
             log::debug("refused a connection in its handshake: event " + std::to_string(event) + ", " +
-                       std::strerror(static_cast<int>(value)));
+                       std::generic_category().message(static_cast<int>(value)));
             ++refused_early_;
         }
         if (event == ZMQ_EVENT_DISCONNECTED && monitors_[index]->on_disconnect) monitors_[index]->on_disconnect();

@@ -52,6 +52,7 @@
 #include <iterator>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 namespace {
@@ -86,7 +87,7 @@ struct Report {
 };
 
 [[noreturn]] void fail(const std::string& what) {
-    std::fprintf(stderr, "no_leftovers: %s: %s\n", what.c_str(), std::strerror(errno));
+    std::fprintf(stderr, "no_leftovers: %s: %s\n", what.c_str(), std::generic_category().message(errno).c_str());
     _exit(kHarnessFailed);
 }
 
@@ -367,7 +368,8 @@ sigset_t handled_signals() {
     sigprocmask(SIG_SETMASK, &original_mask, nullptr);
     execvp(options.command[0], options.command);
     const int reason = errno;
-    std::fprintf(stderr, "no_leftovers: cannot start %s: %s\n", options.command[0], std::strerror(reason));
+    std::fprintf(stderr, "no_leftovers: cannot start %s: %s\n", options.command[0],
+                 std::generic_category().message(reason).c_str());
     _exit(reason == ENOENT ? 127 : 126);
 }
 

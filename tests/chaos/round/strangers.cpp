@@ -19,6 +19,7 @@
 #include <cstring>
 #include <filesystem>
 #include <stdexcept>
+#include <system_error>
 
 #include "rankexec/ipc/transport/transport_server.hpp"
 #include "recorder.hpp"
@@ -68,7 +69,7 @@ std::string by_hand(TrustedGroup& group, const std::string& endpoint, std::strin
                     const std::string& hello) {
     const auto before = counters(group);
     zmtp::Connection connection(endpoint);
-    if (!connection.connected()) return std::string("connect: ") + std::strerror(connection.error());
+    if (!connection.connected()) return std::string("connect: ") + std::generic_category().message(connection.error());
     connection.send(zmtp::greeting(mechanism));
     connection.send(hello);
     const auto seen = connection.receive("READY", milliseconds(5000));

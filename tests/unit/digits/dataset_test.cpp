@@ -99,14 +99,14 @@ TEST(Network, GradientIsTheSlopeOfTheLoss) {
     accumulate_gradient(parameters, images[3], gradient);
     std::vector<float> ignored(Layout::kSize);
     for (const auto i : {Layout::kW1 + 20 * kHidden + 7, Layout::kB1 + 9, Layout::kW2 + 13, Layout::kB2 + 4}) {
-        constexpr float step = 1e-2F;
+        constexpr float kStep = 1e-2F;
         const float original = parameters[i];
-        parameters[i] = original + step;
+        parameters[i] = original + kStep;
         const float above = accumulate_gradient(parameters, images[3], ignored).loss;
-        parameters[i] = original - step;
+        parameters[i] = original - kStep;
         const float below = accumulate_gradient(parameters, images[3], ignored).loss;
         parameters[i] = original;
-        EXPECT_NEAR(gradient[i], (above - below) / (2 * step), 1e-2) << "parameter " << i;
+        EXPECT_NEAR(gradient[i], (above - below) / (2 * kStep), 1e-2) << "parameter " << i;
     }
 }
 
