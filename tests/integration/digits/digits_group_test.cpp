@@ -5,6 +5,8 @@
 
 #include <csignal>
 #include <functional>
+#include <stdexcept>
+#include <string>
 
 #include <rankexec/core/component/engine.hpp>
 #include <rankexec/core/executor/multi_process_executor.hpp>
@@ -68,8 +70,11 @@ public:
         return executor_->execute(task, input, context, abort);
     }
 
+    /// Throws std::runtime_error for 0, which would mean every process of the test to kill(2).
     pid_t pid_of(int rank) {
-        return static_cast<pid_t>(executor_->report().ranks.at(static_cast<std::size_t>(rank)).pid);
+        const auto pid = static_cast<pid_t>(executor_->report().ranks.at(static_cast<std::size_t>(rank)).pid);
+        if (pid <= 0) throw std::runtime_error("rank " + std::to_string(rank) + " has no process");
+        return pid;
     }
     void finalise() { executor_->finalise(); }
 

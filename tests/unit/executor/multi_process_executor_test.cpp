@@ -356,7 +356,9 @@ TEST_F(Group, ARankThatIsStoppedIsNamedWithoutAStack) {
     with_deadline.deadline = milliseconds(1000);
     auto future = executor->request_execute("hang", {}, context, abort, with_deadline);
     watch.wait();
-    ::kill(static_cast<pid_t>(executor->report().ranks[1].pid), SIGSTOP);
+    const auto pid = static_cast<pid_t>(executor->report().ranks.at(1).pid);
+    ASSERT_GT(pid, 0);
+    ::kill(pid, SIGSTOP);
     const auto failure = *future.get().reply.failure;
     ASSERT_EQ(failure.stacks.size(), 2U);
     EXPECT_THAT(joined(failure.stacks[0]), HasSubstr("hang_on_purpose"));

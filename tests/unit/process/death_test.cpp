@@ -168,6 +168,7 @@ TEST_F(Death, OfTheHostIsSeenAlthoughAForkedChildHoldsItsDescriptors) {
         if (child != 0) say({group.guardian->pid(), child});
         for (;;) ::pause();
     });
+    ASSERT_GT(host, 0);
     ::kill(host, SIGKILL);
     wait_for(host);
     wait_for(one_process(pids.guardian, "guardian"));
@@ -185,6 +186,7 @@ TEST_F(Death, OfTheHostBeforeItAskedForRanksRemovesTheRunDirectory) {
         say((*client)->pid());
         for (;;) ::pause();
     });
+    ASSERT_GT(host, 0);
     ::kill(host, SIGKILL);
     wait_for(host);
     wait_for(one_process(guardian, "guardian"));
@@ -203,6 +205,7 @@ TEST_F(Death, OfAClientThatAskedForNoRanksRemovesTheRunDirectory) {
 TEST_F(Death, OfTheGuardianEndsObedientRanks) {
     GuardedGroup group(shell_group(3, "echo up; exec sleep 1000"));
     ASSERT_TRUE(group.run_until([&] { return group.output[0] + group.output[1] + group.output[2] == "up\nup\nup\n"; }));
+    ASSERT_GT(group.guardian->pid(), 0);
     ::kill(group.guardian->pid(), SIGKILL);
     ASSERT_TRUE(group.run_until_gone());
     EXPECT_FALSE(group.expected);
@@ -227,6 +230,7 @@ TEST_F(Death, OfTheGuardianByASignalThatAsksIsAnOrderlyEnd) {
     supervise.orphan_grace_ms = 50;
     GuardedGroup group(supervise);
     ASSERT_TRUE(group.run_until_output(0, "up") && group.run_until_output(1, "up"));
+    ASSERT_GT(group.guardian->pid(), 0);
     ::kill(group.guardian->pid(), SIGTERM);
     ASSERT_TRUE(group.run_until_gone());
     EXPECT_TRUE(group.expected);

@@ -76,6 +76,7 @@ TEST(OutOfMemory, IsToldOfTheRankThatTheKernelKilled) {
     EXPECT_EQ(group.exited[1].status, (ExitStatus{true, SIGKILL}));
     EXPECT_TRUE(group.exited[1].out_of_memory);
     // Nobody else is accused: this one was killed by us.
+    ASSERT_GT(group.started[0].pid, 0);
     ::kill(static_cast<pid_t>(group.started[0].pid), SIGKILL);
     ASSERT_TRUE(group.run_until_gone());
     EXPECT_EQ(group.exited[0].status, (ExitStatus{true, SIGKILL}));
