@@ -133,6 +133,7 @@ std::string Bootstrap::to_text() const {
 
 tl::expected<Bootstrap, std::string> Bootstrap::from_text(std::string_view text) {
     while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
+    if (text.empty()) return malformed("bootstrap: empty");
     if (text.size() > kMaxText) return malformed("bootstrap: over 64 KiB");
     WipedBytes binary(text.size());
     std::size_t size = 0;
