@@ -15,6 +15,10 @@
 
 #include "rankexec/core/system/unique_fd.hpp"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
 namespace rankexec::process {
 namespace {
 
@@ -67,6 +71,11 @@ Environment own_environment() {
 }  // namespace
 
 tl::expected<pid_t, StartError> enter_pid_namespace() {
+#ifdef __SANITIZE_ADDRESS__
+    // The check at the end has a helper that would be in the new namespace, where our pid is nobody's. It is
+    // done only once.
+    __lsan_do_leak_check();
+#endif
     if (const auto made = make_namespaces(); !made) return tl::make_unexpected(made.error());
     const UniqueFd nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
     if (!nothing.valid()) return tl::make_unexpected(not_permitted("/dev/null", errno));
