@@ -122,13 +122,8 @@ OutputWriter::~OutputWriter() {
     std::unique_lock lock(state_->mutex);
     state_->closing = true;
     state_->wake.notify_one();
-    const bool abandoned = state_->abandoned;
     lock.unlock();
-    if (abandoned) {
-        state_->thread.detach();
-    } else {
-        state_->thread.join();
-    }
+    if (state_->thread.joinable()) state_->thread.join();
 }
 
 void OutputWriter::write(int fd, std::string bytes, std::function<void()> done) {
@@ -157,8 +152,10 @@ void OutputWriter::abandon() {
         state_->silent = true;
     }
     const std::lock_guard lock(state_->mutex);
+    if (state_->abandoned) return;
     state_->abandoned = true;
     state_->closing = true;
+    state_->thread.detach();
     state_->queued_bytes = 0;
     dropped.swap(state_->items);
     state_->wake.notify_one();
