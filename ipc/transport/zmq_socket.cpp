@@ -8,6 +8,9 @@
 
 #ifdef __SANITIZE_THREAD__
 #include <sanitizer/tsan_interface.h>
+// Of the runtime; no header declares them.
+extern "C" void AnnotateIgnoreReadsBegin(const char* file, int line);
+extern "C" void AnnotateIgnoreReadsEnd(const char* file, int line);
 #endif
 
 namespace rankexec {
@@ -38,6 +41,24 @@ Owner* take_over(void* owner) {
 #endif
     return static_cast<Owner*>(owner);
 }
+
+/// A descriptor of libzmq's is closed where the thread sanitizer does not see it, and may be given out again
+/// to another thread. What we did with it is then no use of what is another descriptor.
+class ForeignDescriptor {
+public:
+    ForeignDescriptor() {
+#ifdef __SANITIZE_THREAD__
+        AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+#endif
+    }
+    ~ForeignDescriptor() {
+#ifdef __SANITIZE_THREAD__
+        AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+#endif
+    }
+    ForeignDescriptor(const ForeignDescriptor&) = delete;
+    ForeignDescriptor& operator=(const ForeignDescriptor&) = delete;
+};
 
 zmq::message_t to_message(const wire::Frame& frame) {
     if (frame.bytes.size() < kCopyBytes || frame.owner == nullptr) {
@@ -87,12 +108,16 @@ void set_common_options(zmq::socket_t& socket, std::size_t max_message_bytes) {
 
 SocketWatch::SocketWatch(EventLoop& loop, zmq::socket_t& socket, OnMessage on_message)
     : loop_(loop), socket_(socket), on_message_(std::move(on_message)), fd_(socket.get(zmq::sockopt::fd)) {
-    loop_.watch(fd_, EPOLLIN, [](std::uint32_t) {});
+    {
+        const ForeignDescriptor here;
+        loop_.watch(fd_, EPOLLIN, [](std::uint32_t) {});
+    }
     source_ = loop_.add_source([this] { return drain(); });
 }
 
 SocketWatch::~SocketWatch() {
     loop_.remove_source(source_);
+    const ForeignDescriptor here;
     loop_.unwatch(fd_);
 }
 
