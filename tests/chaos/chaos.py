@@ -25,7 +25,25 @@ from gates import GATES
 
 USER = 54321  # nobody else's on any sane machine
 SHOWN_FAILURES = 5
+REPORT = "sanitizer-report"  # as no_leftovers names the files
 SCALES = {"short": 0.005, "ci": 0.1, "full": 1}  # of what is counted within a round
+
+
+# What tests get from their own CMakeLists.txt, for gates that are run by hand.
+SANITIZERS = {
+    "ASAN_OPTIONS": "handle_segv=0:handle_abort=0:detect_leaks=1:exitcode=66",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    "LSAN_OPTIONS": "suppressions={support}/lsan.supp:print_suppressions=0",
+    "TSAN_OPTIONS": "atexit_sleep_ms=50:handle_segv=0:handle_abort=0:halt_on_error=1:exitcode=66:suppressions={support}/tsan.supp",
+}
+
+
+def harness_options(build):
+    """What no_leftovers needs to see the reports of all programs of a sanitized build; other builds need nothing."""
+    with open(os.path.join(build, "CMakeCache.txt"), encoding="utf-8") as cache:
+        flags = next((line for line in cache if line.startswith("CMAKE_CXX_FLAGS:")), "")
+    options = ["--reports"] if "-fsanitize=" in flags else []
+    return options + (["--no-aslr"] if "-fsanitize=thread" in flags else [])
 
 
 class Runner:
@@ -34,13 +52,10 @@ class Runner:
     def __init__(self, build, source, form):
         self.build = build
         self.scale = SCALES[form]
-        self.environment = dict(
-            os.environ,
-            RANKEXEC_PROGRAM_DIR=os.path.join(build, "bin"),
-            ASAN_OPTIONS="handle_segv=0:handle_abort=0:detect_leaks=1:exitcode=66",
-            TSAN_OPTIONS="handle_segv=0:handle_abort=0:halt_on_error=1:exitcode=66:suppressions="
-            + os.path.join(source, "tests/support/tsan.supp"),
-        )
+        self.environment = dict(os.environ, RANKEXEC_PROGRAM_DIR=os.path.join(build, "bin"))
+        for name, options in SANITIZERS.items():
+            self.environment.setdefault(name, options.format(support=os.path.join(source, "tests/support")))
+        self.harness = harness_options(build)
         self.source = source
 
     def command(self, gate, number, seed):
@@ -51,7 +66,7 @@ class Runner:
             command += ["--keep", kept]
         if os.getuid() == 0:
             command += ["--private-net"]
-        command += ["--settle", "1000", "--", *gate.prefix]
+        command += [*self.harness, "--settle", "1000", "--", *gate.prefix]
         turn = number // len(gate.arguments)
         if os.getuid() == 0 and gate.as_user and turn % 2 == 1:
             command += ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"]
@@ -83,6 +98,8 @@ class Runner:
         wrong = outcome["wrong"]
         if not wrong and process.returncode != 0:
             wrong = f"exit code {process.returncode}: {errors[-1500:]}"
+        elif REPORT in errors:
+            wrong += f" {errors[-6000:]}"
         return wrong, outcome["figures"], command
 
 

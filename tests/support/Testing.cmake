@@ -23,13 +23,14 @@ if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=thread")
 endif()
 
 # What every test gets: where our programs are, and sanitizers that fail loudly, but leave a rank that
-# is killed by a signal killed by that signal.
+# is killed by a signal killed by that signal. The thread sanitizer would let a rank that exits wait for a
+# second, in which it is not dead to anybody.
 set(RANKEXEC_TEST_ENVIRONMENT
     "RANKEXEC_PROGRAM_DIR=${PROJECT_BINARY_DIR}/bin"
     "ASAN_OPTIONS=handle_segv=0:handle_abort=0:detect_leaks=1:detect_stack_use_after_return=1:abort_on_error=0:exitcode=66"
     "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1"
     "LSAN_OPTIONS=suppressions=${CMAKE_CURRENT_LIST_DIR}/lsan.supp:print_suppressions=0"
-    "TSAN_OPTIONS=handle_segv=0:handle_abort=0:suppressions=${CMAKE_CURRENT_LIST_DIR}/tsan.supp:second_deadlock_stack=1:halt_on_error=1:exitcode=66")
+    "TSAN_OPTIONS=atexit_sleep_ms=50:handle_segv=0:handle_abort=0:suppressions=${CMAKE_CURRENT_LIST_DIR}/tsan.supp:second_deadlock_stack=1:halt_on_error=1:exitcode=66")
 
 # Everything that has the label `unit`, for builds that test nothing else.
 add_custom_target(unit_tests)
@@ -52,7 +53,7 @@ function(rankexec_gtest name)
     set(TEST_TIMEOUT 120)
   endif()
   set(target test_${name})
-  rankexec_program(${target} ${TEST_SOURCES} LINK ${TEST_LINK} GTest::gmock GTest::gtest_main)
+  rankexec_program(${target} ${TEST_SOURCES} LINK ${TEST_LINK} GTest::gmock GTest::gtest_main KIND test)
   add_dependencies(${target} no_leftovers ${TEST_NEEDS})
   set_target_properties(${target} PROPERTIES CROSSCOMPILING_EMULATOR "${RANKEXEC_TEST_HARNESS};${TEST_HARNESS};--")
   if(NOT TEST_PARTS)

@@ -31,11 +31,6 @@ using rankexec::ChannelKind;
 using rankexec::ReturnCode;
 
 constexpr double kStrangersMiB = 16;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kMemoryIsOurs = false;  // freed memory is kept for a while
-#else
-constexpr bool kMemoryIsOurs = true;
-#endif
 constexpr std::uint64_t kMessageLimit = rankexec::wire::Limits{}.message_bytes;
 
 double memory_mib(const std::string& name) {

@@ -85,11 +85,14 @@ pid_t make_child(bool at_once) {
     const auto pid = ::fork();
     if (pid != 0) return pid;
     if (at_once) ::_exit(kChildsCode);
-    sigset_t none;
-    sigemptyset(&none);
-    std::signal(SIGUSR1, [](int) { ::_exit(kChildsCode); });
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    for (;;) ::pause();
+    // No handler: the thread sanitizer calls none while a copy of several threads' process sleeps.
+    sigset_t awaited;
+    sigemptyset(&awaited);
+    sigaddset(&awaited, SIGUSR1);
+    ::sigprocmask(SIG_SETMASK, &awaited, nullptr);
+    int signal = 0;
+    ::sigwait(&awaited, &signal);
+    ::_exit(kChildsCode);
 }
 
 /// A thread of the host that waits for any child, as some frameworks do.
@@ -174,6 +177,8 @@ Outcome host_untouched(const RoundOptions& round) {
     const auto ended = ignores ? 0 : make_child(true);
     std::vector<pid_t> copies;
     const Surroundings before;
+    // With the first thread of a program comes the thread sanitizer's own.
+    std::thread([] {}).join();
     const auto properties_before = properties();
     AnyChildWaiter waiter;
     if (waits) waiter.start();

@@ -18,6 +18,13 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
+/// Whether what this process has of memory says what we need: sanitizers keep what was freed, and shadows of it.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kMemoryIsOurs = false;
+#else
+constexpr bool kMemoryIsOurs = true;
+#endif
+
 struct RoundOptions {
     std::string gate;
     std::uint64_t seed = 0;
