@@ -10,7 +10,7 @@ if(several_configurations)
   string(APPEND RANKEXEC_OUTPUT_DIR /$<CONFIG>)
 endif()
 
-# Builds from nothing take half as long; only for presets beside which another one, without it, shows that
+# Builds from nothing take less time; only for presets beside which another one, without it, shows that
 # every file includes what it uses.
 option(RANKEXEC_PRECOMPILED_HEADERS "Compile the headers that most files include only once" OFF)
 
