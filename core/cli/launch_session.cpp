@@ -138,6 +138,7 @@ void LaunchSession::on_ended(const wire::SupervisionEnded& report) {
         say("rankexec: these processes could not be ended:" + pids + "\n");
     }
     conclude();
+    result_.surviving_pids = report.surviving_pids;
     // A callback must not destroy its group.
     writer_->write(options_.error_fd, {}, [this] { loop_.post([this] { tell_done(); }); });
     // Who asked for the end, or set a time for it, has it also when a terminal takes nothing any more.

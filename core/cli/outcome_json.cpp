@@ -64,7 +64,8 @@ ordered_json json_of(const Failure& failure) {
 }  // namespace
 
 std::string to_json(const CommandResult& result) {
-    ordered_json object{{"exit_code", result.exit_code}, {"failure", nullptr}};
+    ordered_json object{
+        {"exit_code", result.exit_code}, {"failure", nullptr}, {"surviving_pids", result.surviving_pids}};
     if (result.failure) object["failure"] = json_of(*result.failure);
     return object.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "rankexec/core/model/failure.hpp"
 
@@ -11,7 +13,8 @@ namespace rankexec::cli {
 /// The last word of a command: what it exits with, and why.
 struct CommandResult {
     int exit_code = 0;
-    std::optional<Failure> failure;  ///< none: nothing failed, or complain() has said what
+    std::optional<Failure> failure;                 ///< none: nothing failed, or complain() has said what
+    std::vector<std::int64_t> surviving_pids = {};  ///< processes of the group that could not be ended
 };
 
 /// The result as one JSON object in one line, without a line break: what --json prints. docs/cli.md lists

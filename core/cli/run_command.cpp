@@ -86,6 +86,8 @@ public:
     }
 
     [[nodiscard]] const GroupReport& group() const { return group_; }
+    /// After the run.
+    [[nodiscard]] std::vector<std::int64_t> surviving_pids() const { return executor_->report().surviving_pids; }
 
 private:
     WorkflowHooks hooks(Context& context) {
@@ -201,13 +203,16 @@ CommandResult run_job(const Job& job, bool json) {
     if (report) {
         auto result = conclude(job, *report, run.group(), display);
         writer.flush();
+        result.surviving_pids = run.surviving_pids();
         if (result.exit_code == kExitSuccess && output_error != 0) result.exit_code = exit_code_of_output(output_error);
         return result;
     }
     if (!json) display.print_error("rankexec: " + report.error().describe() + "\n");
     writer.flush();
-    if (interrupts.first_signal() != 0) return {exit_code_of_signal(interrupts.first_signal()), report.error()};
-    return {output_error != 0 ? exit_code_of_output(output_error) : exit_code_of(report.error()), report.error()};
+    const int code = interrupts.first_signal() != 0 ? exit_code_of_signal(interrupts.first_signal())
+                     : output_error != 0            ? exit_code_of_output(output_error)
+                                                    : exit_code_of(report.error());
+    return {code, report.error(), run.surviving_pids()};
 }
 
 }  // namespace

@@ -35,7 +35,7 @@ public:
             const auto bytes = std::as_bytes(std::span(text));
             callbacks.on_output({rank, stream, Bytes(bytes.begin(), bytes.end())});
         }
-        void end() const { callbacks.on_ended({}); }
+        void end(const wire::SupervisionEnded& report = {}) const { callbacks.on_ended(report); }
     };
 
     explicit FakeRankGroup(Record& record) : record_(record) {}

@@ -207,6 +207,15 @@ TEST_F(LaunchSessionTest, ALostGroupIs125) {
     EXPECT_THAT(text("err"), HasSubstr("launcher mpirun ended"));
 }
 
+TEST_F(LaunchSessionTest, WhatCannotBeEndedIsNamed) {
+    start();
+    session->on_signal(SIGTERM);
+    group.end({{4711}});
+    run_until([this] { return done; });
+    EXPECT_THAT(session->result().surviving_pids, ElementsAre(4711));
+    EXPECT_THAT(text("err"), HasSubstr("could not be ended: 4711"));
+}
+
 TEST_F(LaunchSessionTest, ARanksFailureGoesBeforeTheLaunchers) {
     start();
     group.exit(1, {false, 4});

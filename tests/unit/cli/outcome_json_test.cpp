@@ -10,7 +10,7 @@
 namespace rankexec::cli {
 namespace {
 
-TEST(OutcomeJson, OfSuccess) { EXPECT_EQ(to_json({}), R"({"exit_code":0,"failure":null})"); }
+TEST(OutcomeJson, OfSuccess) { EXPECT_EQ(to_json({}), R"({"exit_code":0,"failure":null,"surviving_pids":[]})"); }
 
 TEST(OutcomeJson, HasEverythingThatTheCardHas) {
     Failure failure;
@@ -27,7 +27,7 @@ TEST(OutcomeJson, HasEverythingThatTheCardHas) {
     failure.stacks = {{2, {"main+0x1"}, ""}, {3, {}, "no answer"}};
     failure.log_directory = "/logs";
     EXPECT_EQ(
-        to_json({137, failure}),
+        to_json({137, failure, {9, 10}}),
         R"({"exit_code":137,"failure":{"code":"execution_exception",)"
         R"("message":"rank 2 on node1, pid 4711 failed: signal 9 (SIGKILL), out of memory: killed by the kernel",)"
         R"("rank":2,"host":"node1","pid":4711,"exit_code":null,"signal":"SIGKILL","signal_number":9,)"
@@ -36,7 +36,7 @@ TEST(OutcomeJson, HasEverythingThatTheCardHas) {
         R"({"ranks":[3],"frames":[],"missing":"no answer"}],)"
         R"("others":[{"ranks":[0],"what":"exit code 1","same":false},)"
         R"({"ranks":[1],"what":"signal 9 (SIGKILL), out of memory: killed by the kernel","same":true}],)"
-        R"("ranks":[0,2],"logs":{"directory":"/logs","stdout":"/logs/rank-2.out","stderr":"/logs/rank-2.err"}}})");
+        R"("ranks":[0,2],"logs":{"directory":"/logs","stdout":"/logs/rank-2.out","stderr":"/logs/rank-2.err"}},"surviving_pids":[9,10]})");
 }
 
 TEST(OutcomeJson, IsOneLineOfUtf8WhateverTheBytes) {
