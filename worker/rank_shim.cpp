@@ -65,7 +65,7 @@ UniqueFd block_ending_signals() {
     for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGQUIT}) sigaddset(&ending, number);
     sigset_t blocked = ending;
     sigaddset(&blocked, SIGCHLD);
-    ::sigprocmask(SIG_SETMASK, &blocked, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
     return UniqueFd(::signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 

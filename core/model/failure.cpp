@@ -122,7 +122,7 @@ void add_stacks(Lines& lines, const Failure& failure) {
 /// Where all that the ranks wrote is; empty: nowhere.
 std::string log_files(const Failure& failure) {
     if (failure.log_directory.empty()) return {};
-    const auto folder = printable(failure.log_directory, kLineBytes);
+    auto folder = printable(failure.log_directory, kLineBytes);
     if (!failure.rank) return folder;
     const auto stem = folder + "/rank-" + std::to_string(*failure.rank);
     return stem + ".out, " + stem + ".err";

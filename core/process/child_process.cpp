@@ -78,7 +78,7 @@ private:
         }
         sigset_t none;
         sigemptyset(&none);
-        ::sigprocmask(SIG_SETMASK, &none, nullptr);
+        ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
     }
 
     void take_descriptors() const {
@@ -184,8 +184,9 @@ tl::expected<std::string, StartError> find_executable(const std::string& name, c
     int error = ENOENT;
     for (auto rest = path; !rest.empty() || rest.data() != nullptr;) {
         const auto end = rest.find(':');
-        const std::string folder(rest.substr(0, end));
-        const std::string file = (folder.empty() ? "." : folder) + "/" + name;
+        std::string file(rest.substr(0, end));
+        if (file.empty()) file = ".";
+        file += "/" + name;
         const bool relative = file.front() != '/' && !directory.empty();
         if (is_executable_file(relative ? directory + "/" + file : file)) return file;
         if (errno == EACCES) error = EACCES;

@@ -35,7 +35,7 @@ ChildReaper::ChildReaper(EventLoop& loop, OnExit on_exit) : loop_(loop), on_exit
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
-    ::sigprocmask(SIG_BLOCK, &child, nullptr);
+    ::pthread_sigmask(SIG_BLOCK, &child, nullptr);
     signals_.reset(::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!signals_.valid()) throw std::system_error(errno, std::generic_category(), "signalfd");
     loop_.watch(signals_.get(), EPOLLIN, [this](std::uint32_t) { on_signal(); });

@@ -97,7 +97,7 @@ private:
         sigset_t requests;
         sigemptyset(&requests);
         for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT}) sigaddset(&requests, signal);
-        ::sigprocmask(SIG_BLOCK, &requests, nullptr);
+        ::pthread_sigmask(SIG_BLOCK, &requests, nullptr);
         signals_.reset(::signalfd(-1, &requests, SFD_CLOEXEC | SFD_NONBLOCK));
         loop_.watch(signals_.get(), EPOLLIN, [this](std::uint32_t) {
             signalfd_siginfo info{};

@@ -21,7 +21,8 @@ std::optional<std::int64_t> kills(const std::string& file) {
 std::string find_file(const std::string& mount, std::string path, const std::string& name) {
     if (path.starts_with("/..")) path.clear();
     for (;;) {
-        auto file = mount + path + "/" + name;
+        auto file = mount + path;
+        file += "/" + name;
         if (kills(file)) return file;
         if (path.empty()) return {};
         path.resize(path.rfind('/'));

@@ -365,7 +365,7 @@ sigset_t handled_signals() {
     setsid();  // so that a signal to its process group stays with it
     if (end_with_parent) prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (options.no_aslr) personality(ADDR_NO_RANDOMIZE);
-    sigprocmask(SIG_SETMASK, &original_mask, nullptr);
+    pthread_sigmask(SIG_SETMASK, &original_mask, nullptr);
     execvp(options.command[0], options.command);
     const int reason = errno;
     std::fprintf(stderr, "no_leftovers: cannot start %s: %s\n", options.command[0],
@@ -507,7 +507,7 @@ std::optional<Report> wait_for_report(pid_t supervisor, int report_fd) {
         sigset_t set;
         sigemptyset(&set);
         sigaddset(&set, signal);
-        sigprocmask(SIG_UNBLOCK, &set, nullptr);
+        pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
         raise(signal);
         _exit(128 + signal);
     }
@@ -521,7 +521,7 @@ int main(int /*argc*/, char** argv) {
     const Options options = parse(argv + 1);
     const sigset_t signals = handled_signals();
     sigset_t original_mask;
-    sigprocmask(SIG_BLOCK, &signals, &original_mask);
+    pthread_sigmask(SIG_BLOCK, &signals, &original_mask);
     for (const auto isolation : {Isolation::namespaces, Isolation::user_namespace, Isolation::none}) {
         if (isolation == Isolation::none && options.private_net) break;
         if (isolation != Isolation::none && options.no_namespaces) continue;

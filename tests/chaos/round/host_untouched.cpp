@@ -89,7 +89,7 @@ pid_t make_child(bool at_once) {
     sigset_t awaited;
     sigemptyset(&awaited);
     sigaddset(&awaited, SIGUSR1);
-    ::sigprocmask(SIG_SETMASK, &awaited, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &awaited, nullptr);
     int signal = 0;
     ::sigwait(&awaited, &signal);
     ::_exit(kChildsCode);

@@ -38,7 +38,7 @@ std::string signal_state() {
         state += std::to_string(reinterpret_cast<std::uintptr_t>(action.sa_handler)) + " ";
     }
     sigset_t mask;
-    ::sigprocmask(SIG_BLOCK, nullptr, &mask);
+    ::pthread_sigmask(SIG_BLOCK, nullptr, &mask);
     for (int signal = 1; signal < NSIG; ++signal) state += sigismember(&mask, signal) == 1 ? '1' : '0';
     return state;
 }
@@ -89,13 +89,13 @@ TEST(Host, ThatBlocksEverySignalHasRanksThatDoNot) {
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
-    ::sigprocmask(SIG_BLOCK, &all, &before);
+    ::pthread_sigmask(SIG_BLOCK, &all, &before);
     GuardedGroup group(shell_group(1, "trap 'exit 8' TERM; echo up; while :; do sleep 0.01; done"));
     EXPECT_TRUE(group.run_until_output(0, "up"));
     group.guardian->send(wire::EndGroup{60'000});
     EXPECT_TRUE(group.run_until_gone());
     EXPECT_EQ(group.exited[0].status, (ExitStatus{false, 8}));
-    ::sigprocmask(SIG_SETMASK, &before, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 TEST(Host, ThatWaitsForAnyChildMayTakeTheGuardian) {
