@@ -25,7 +25,8 @@ struct UsageError {
 
 /// What CLI11 fills in, before it is checked.
 struct Words {
-    std::string ranks, launcher, command_template, hosts, stdin_mode, containment, grace, timeout, gpus, port, save;
+    std::string ranks, launcher, command_template, hosts, stdin_mode, containment, grace, timeout, gpus, port, save,
+        heartbeat;
     std::vector<std::string> launcher_args, exports, job;
     std::string master_address, advertise_address, log_directory;
     bool label = false, tee = false, dry_run = false, json = false;
@@ -156,6 +157,10 @@ CLI::App* add_launch(CLI::App& app, Words& words) {
     launch->add_option("--master-port", words.port, "MASTER_PORT of the ranks")->type_name("PORT");
     launch->add_option("--advertise-address", words.advertise_address, "where ranks on other hosts reach this process")
         ->type_name("ADDRESS");
+    launch
+        ->add_option("--heartbeat-timeout", words.heartbeat,
+                     "seconds of silence after which a rank's host counts as lost; 0: never (4)")
+        ->type_name("S");
     launch->add_option("--grace", words.grace, "seconds between asking the ranks to end and ending them (5)")
         ->type_name("S");
     launch->add_option("--timeout", words.timeout, "seconds after which the group is ended")->type_name("S");
@@ -200,6 +205,7 @@ void fill_group(const Words& words, const std::vector<std::string>& launchers, G
     group.log_directory = words.log_directory;
     if (!words.port.empty()) group.master_port = whole_number("--master-port", words.port, 65535);
     if (!words.gpus.empty()) group.gpus_per_rank = whole_number("--gpus-per-rank", words.gpus, 1024);
+    if (!words.heartbeat.empty()) group.heartbeat_timeout = seconds("--heartbeat-timeout", words.heartbeat);
     if (!words.grace.empty()) group.grace = seconds("--grace", words.grace);
     group.stdin_mode = words.stdin_mode.empty() ? wire::StdinMode::rank_zero : stdin_mode(words.stdin_mode);
     if (!words.containment.empty()) group.containment = containment(words.containment);

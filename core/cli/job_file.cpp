@@ -91,6 +91,7 @@ void read_group(const TomlTable& table, Job& job, const std::vector<std::string>
         if (!containment) table.fail("contain", "must be \"auto\" or \"pidns\"");
         group.containment = *containment;
     }
+    assign(group.heartbeat_timeout, table.seconds("heartbeat_timeout_seconds"));
     assign(group.grace, table.seconds("grace_seconds"));
     group.orphan_grace = table.seconds("orphan_grace_seconds");
     assign(job.executor.ready_timeout, table.seconds("ready_timeout_seconds"));
@@ -135,6 +136,7 @@ const std::vector<std::string>& group_keys() {
                                                "advertise_address",
                                                "log_dir",
                                                "contain",
+                                               "heartbeat_timeout_seconds",
                                                "grace_seconds",
                                                "orphan_grace_seconds",
                                                "ready_timeout_seconds",

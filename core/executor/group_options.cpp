@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/core/executor/group_options.hpp"
 
+#include <limits>
+
 #include "rankexec/core/component/configuration_error.hpp"
 #include "rankexec/core/launch/rank_launcher.hpp"
 #include "rankexec/ipc/wire/limits.hpp"
@@ -27,6 +29,9 @@ void check_group_options(const GroupOptions& options) {
             Kind::option,
             "torchrun sets MASTER_ADDR and MASTER_PORT itself; leave the master address and port out, or choose "
             "another launcher");
+    require(options.heartbeat_timeout.count() >= 0 &&
+                options.heartbeat_timeout.count() <= std::numeric_limits<std::int32_t>::max(),
+            Kind::option, "the time-out of heartbeats is not in 0..2147483647 ms");
     require(options.grace.count() >= 0, Kind::option, "the grace is negative");
     require(!options.orphan_grace || options.orphan_grace->count() >= 0, Kind::option, "the orphan grace is negative");
     for (const auto& entry : options.environment) {

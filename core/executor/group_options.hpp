@@ -25,7 +25,10 @@ struct GroupOptions {
     std::string master_address;            ///< MASTER_ADDR; empty: chosen; not with torchrun, which has its own
     int master_port = 0;                   ///< MASTER_PORT; 0: chosen
     std::string advertise_address;         ///< what remote ranks connect to; empty: routed per host
-    std::string log_directory;             ///< rank-N.out and rank-N.err; empty: none
+    /// Silence of a rank's or a shim's host after which its connection counts as lost; 0: never. Who is stopped
+    /// that long, in a debugger say, is lost too.
+    std::chrono::milliseconds heartbeat_timeout{4000};
+    std::string log_directory;  ///< rank-N.out and rank-N.err; empty: none
     wire::StdinMode stdin_mode = wire::StdinMode::none;
     /// pid_namespace: a group that cannot be contained fails with launch_error.
     wire::Containment containment = wire::Containment::automatic;

@@ -175,6 +175,7 @@ private:
         transport.incarnation = incarnation;
         transport.tcp = remote_;
         transport.advertise_address = options_.advertise_address;
+        transport.heartbeat_timeout = options_.heartbeat_timeout;
         auto started = TransportServer::start(loop_, transport);
         if (!started) return tl::unexpected(started.error());
         transport_ = std::move(*started);

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <limits>
 #include <memory>
 
 #include "rankexec/core/model/wiping.hpp"
@@ -122,6 +123,7 @@ std::string Bootstrap::to_text() const {
     for (const auto& address : addresses) writer.text(address);
     writer.number(ports.size(), 4);
     for (const auto port : ports) writer.number(static_cast<std::uint64_t>(port), 2);
+    writer.number(static_cast<std::uint64_t>(heartbeat_timeout.count()), 8);
 
     const auto length = sodium_base64_encoded_len(writer.out_.size(), sodium_base64_VARIANT_URLSAFE);
     std::string text(length, '\0');
@@ -171,6 +173,9 @@ tl::expected<Bootstrap, std::string> Bootstrap::from_text(std::string_view text)
     const auto ports = reader.number(4);
     if (ports > 4) return malformed("bootstrap: too many ports");
     for (std::uint64_t index = 0; index < ports; ++index) result.ports.push_back(static_cast<int>(reader.number(2)));
+    const auto heartbeat = reader.number(8);
+    if (heartbeat > std::numeric_limits<std::int32_t>::max()) return malformed("bootstrap: heartbeats out of range");
+    result.heartbeat_timeout = std::chrono::milliseconds(heartbeat);
     if (!reader.complete()) return malformed("bootstrap: truncated, or bytes are left over");
     if (world_size < 1 || rank < -1 || rank >= world_size) return malformed("bootstrap: rank out of range");
     return result;

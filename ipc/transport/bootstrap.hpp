@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -12,6 +13,9 @@
 #include "rankexec/ipc/transport/credentials.hpp"
 
 namespace rankexec {
+
+/// After so long a silence of a peer, which sends a heartbeat in a quarter of it, its connection counts as lost.
+inline constexpr std::chrono::milliseconds kHeartbeatTimeout{4000};
 
 enum class ChannelKind : std::uint8_t { execution = 0, handler = 1, relay = 2, supervision = 3 };
 [[nodiscard]] RANKEXEC_EXPORT std::string_view to_string(ChannelKind kind) noexcept;
@@ -29,6 +33,7 @@ struct RANKEXEC_EXPORT Bootstrap {
     std::string run_directory;           ///< of the ipc endpoints
     std::vector<std::string> addresses;  ///< where the parent listens on tcp: numeric addresses, best first
     std::vector<int> ports;              ///< tcp port per ChannelKind; empty: no tcp
+    std::chrono::milliseconds heartbeat_timeout = kHeartbeatTimeout;  ///< 0: no heartbeats
 
     [[nodiscard]] std::string ipc_endpoint(ChannelKind kind) const;
     [[nodiscard]] std::string tcp_endpoint(ChannelKind kind, std::string_view address) const;

@@ -58,8 +58,7 @@ private:
         auto& socket = connection->socket;
         socket = zmq::socket_t(context_, zmq::socket_type::dealer);
         set_common_options(socket, wire::Limits{}.message_bytes);
-        socket.set(zmq::sockopt::heartbeat_ivl, 1000);
-        socket.set(zmq::sockopt::heartbeat_timeout, 4000);
+        set_heartbeats(socket, bootstrap_.heartbeat_timeout);
         // Reconnecting is for a network that blinks; the lease ends after a second.
         socket.set(zmq::sockopt::reconnect_ivl, 50);
         if (address_.empty()) {

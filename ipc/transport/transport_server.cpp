@@ -62,7 +62,8 @@ public:
                      host_identity(),
                      directory_.path(),
                      {},
-                     {}},
+                     {},
+                     options.heartbeat_timeout},
           authenticator_(loop, context_, bootstrap_.secret, options.world_size, options.tcp) {
         const auto server_keys = curve_keys_from(Secret::random());
         bootstrap_.server_key = server_keys.public_key;
@@ -159,8 +160,7 @@ private:
         socket.set(zmq::sockopt::zap_domain, std::string(kind == ChannelKind::supervision ? "shim" : "rank"));
         // All ranks connect at about the same time; one that finds the queue full takes the parent for gone.
         socket.set(zmq::sockopt::backlog, kBacklog);
-        socket.set(zmq::sockopt::heartbeat_ivl, 1000);
-        socket.set(zmq::sockopt::heartbeat_timeout, 4000);
+        set_heartbeats(socket, bootstrap_.heartbeat_timeout);
         const int uid = static_cast<int>(::getuid());
         zmq_setsockopt(socket.handle(), ZMQ_IPC_FILTER_UID, &uid, sizeof uid);
         watch_connections(loop, kind);

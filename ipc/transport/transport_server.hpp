@@ -38,6 +38,7 @@ public:
         std::uint32_t incarnation = 1;
         bool tcp = false;               ///< listen on tcp too
         std::string advertise_address;  ///< what remote peers connect to; empty: every interface
+        std::chrono::milliseconds heartbeat_timeout = kHeartbeatTimeout;  ///< of all peers; 0: no heartbeats
         wire::Limits limits;
     };
     using OnMessage = std::function<void(const PeerConnection&, std::vector<wire::Frame>&&)>;

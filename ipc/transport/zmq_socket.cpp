@@ -3,6 +3,7 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -104,6 +105,13 @@ void set_common_options(zmq::socket_t& socket, std::size_t max_message_bytes) {
     socket.set(zmq::sockopt::sndhwm, 0);
     socket.set(zmq::sockopt::rcvhwm, 0);
     socket.set(zmq::sockopt::ipv6, false);
+}
+
+void set_heartbeats(zmq::socket_t& socket, std::chrono::milliseconds timeout) {
+    if (timeout.count() == 0) return;
+    const int limit = static_cast<int>(timeout.count());
+    socket.set(zmq::sockopt::heartbeat_ivl, std::max(1, limit / 4));
+    socket.set(zmq::sockopt::heartbeat_timeout, limit);
 }
 
 SocketWatch::SocketWatch(EventLoop& loop, zmq::socket_t& socket, OnMessage on_message)

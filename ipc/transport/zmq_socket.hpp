@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -27,6 +28,9 @@ inline constexpr std::size_t kZmqThreads = 2;
 
 /// Options that every socket of ours has: no linger, bounded message and handshake, no HWM-blocking.
 void set_common_options(zmq::socket_t& socket, std::size_t max_message_bytes);
+
+/// ZMTP heartbeats: after so long a silence of the peer its connection is lost. 0: none.
+void set_heartbeats(zmq::socket_t& socket, std::chrono::milliseconds timeout);
 
 /// Serves a socket from an EventLoop: calls back for each message that has arrived.
 ///

@@ -159,6 +159,22 @@ TEST_P(Launcher, SupervisorsThatAreKilledLoseTheGroup) {
     EXPECT_TRUE(group.surviving.empty());
 }
 
+class LauncherWithShims : public Launcher {};
+
+/// A stopped supervisor keeps its connection, and is silent.
+TEST_P(LauncherWithShims, SupervisorsThatAreSilentLoseTheGroup) {
+    auto group_options = options(2, "[ $RANK = 0 ] && kill -STOP $PPID; exec sleep 1000");
+    group_options.heartbeat_timeout = milliseconds(200);
+    GroupRun group(group_options);
+    ASSERT_TRUE(group.run()) << group.lost->message;
+    ASSERT_TRUE(group.lost);
+    EXPECT_THAT(group.lost->message, HasSubstr("cannot be reached"));
+    EXPECT_TRUE(group.surviving.empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Real, LauncherWithShims, testing::Values("mpirun", "command"),
+                         [](const auto& info) { return std::string(info.param); });
+
 TEST_P(Launcher, ForwardsEveryByteOfOutputAndInputToRankZero) {
     auto group_options = options(2, "head -c 3000000 /dev/zero | tr '\\0' x; if [ $RANK = 0 ]; then cat; fi");
     group_options.stdin_mode = wire::StdinMode::rank_zero;

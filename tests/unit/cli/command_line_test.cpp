@@ -78,6 +78,8 @@ TEST(CommandLine, LaunchTakesEveryOption) {
                                                   "btl",
                                                   "--command-template",
                                                   "x {rank_program}",
+                                                  "--heartbeat-timeout",
+                                                  "0.25",
                                                   "--advertise-address",
                                                   "10.0.0.2",
                                                   "--",
@@ -105,6 +107,7 @@ TEST(CommandLine, LaunchTakesEveryOption) {
     EXPECT_THAT(group.launcher_args, ElementsAre("--mca", "btl"));
     EXPECT_EQ(group.command_template, "x {rank_program}");
     EXPECT_EQ(group.advertise_address, "10.0.0.2");
+    EXPECT_EQ(group.heartbeat_timeout, 250ms);
     EXPECT_THAT(group.program, ElementsAre("prog", "-n", "7", "--", "x"));
 }
 

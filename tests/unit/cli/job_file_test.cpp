@@ -76,6 +76,7 @@ master_port = 1234
 advertise_address = "10.0.0.2"
 log_dir = "logs"
 contain = "pidns"
+heartbeat_timeout_seconds = 0.5
 grace_seconds = 1.5
 orphan_grace_seconds = 0
 ready_timeout_seconds = 7
@@ -117,6 +118,7 @@ save = { file = "model.npz" }
     EXPECT_EQ(group.advertise_address, "10.0.0.2");
     EXPECT_EQ(group.log_directory, "logs");
     EXPECT_EQ(group.containment, wire::Containment::pid_namespace);
+    EXPECT_EQ(group.heartbeat_timeout, 500ms);
     EXPECT_EQ(group.grace, 1500ms);
     EXPECT_EQ(group.orphan_grace, 0ms);
     EXPECT_THAT(group.environment, ElementsAre("A=1", "B=2"));

@@ -152,6 +152,7 @@ TEST_F(Transport, BootstrapSurvivesItsTextForm) {
     EXPECT_EQ(read->ports, rank.ports);
     EXPECT_EQ(read->addresses, rank.addresses);
     EXPECT_EQ(read->server_key, rank.server_key);
+    EXPECT_EQ(read->heartbeat_timeout, kHeartbeatTimeout);
     EXPECT_TRUE(std::ranges::equal(read->secret.bytes(), rank.secret.bytes()));
     const auto text = rank.to_text();
     for (std::size_t size = 0; size < text.size(); ++size) {
