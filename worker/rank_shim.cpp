@@ -16,6 +16,7 @@
 #include <optional>
 #include <variant>
 
+#include "rankexec/core/model/wiping.hpp"
 #include "rankexec/core/process/supervisor.hpp"
 #include "rankexec/core/system/event_loop.hpp"
 #include "rankexec/core/system/listed_pid.hpp"
@@ -169,7 +170,8 @@ private:
         spec.rank = rank();
         if (environment_value(setup.environment, kForeignProgramVariable) != "1") spec.bootstrap = rank_bootstrap();
         supervisor_->start_rank(program, spec);
-        if (!spec.bootstrap.empty()) ::explicit_bzero(spec.bootstrap.data(), spec.bootstrap.size());
+        wipe(spec.bootstrap);
+        wipe_scratch();
         supervisor_->all_started();
     }
 
@@ -195,7 +197,8 @@ private:
         auto text = bootstrap_.for_rank(rank()).to_text();
         const auto* begin = reinterpret_cast<const std::byte*>(text.data());
         Bytes bytes(begin, begin + text.size());
-        ::explicit_bzero(text.data(), text.size());
+        wipe(text);
+        wipe_scratch();
         return bytes;
     }
 

@@ -7,7 +7,7 @@ namespace rankexec {
 namespace {
 
 /// More than what the dynamic linker and the C library need below a caller of ours.
-constexpr std::size_t kScratchStack = std::size_t{16} << 10U;
+constexpr std::size_t kScratchStack = std::size_t{64} << 10U;
 
 [[gnu::noinline]] void wipe_stack() {
     std::array<std::byte, kScratchStack> stack;

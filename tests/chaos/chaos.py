@@ -65,7 +65,7 @@ class Runner:
         for kept in (self.source, self.build):
             command += ["--keep", kept]
         if os.getuid() == 0:
-            command += ["--private-net"]
+            command += ["--private-net", "--searchable"]
         command += [*self.harness, "--settle", "1000", "--", *gate.prefix]
         turn = number // len(gate.arguments)
         if os.getuid() == 0 and gate.as_user and turn % 2 == 1:

@@ -14,6 +14,8 @@
 // Sockets need no check of their own: what no process holds is gone, but for its file in a directory.
 //
 //   --keep PATH       a path below a private directory that stays visible, such as a build folder
+//   --searchable      other users can get to the kept paths too (needs root): above them, a directory that does
+//                     not let others in, such as a home, is replaced by an empty one
 //   --ignore PATTERN  name (as fnmatch) of something in a private directory that may stay
 //   --private-net     a network namespace of its own too, with the loopback device up (needs root);
 //                     no device may be left in it, and names of network namespaces are private
@@ -68,6 +70,7 @@ constexpr const char* kReportName = "sanitizer-report";
 struct Options {
     std::vector<fs::path> keep;
     std::vector<std::string> ignore;
+    bool searchable = false;
     bool private_net = false;
     bool reports = false;
     bool no_aslr = false;
@@ -109,6 +112,8 @@ Options parse(char** arguments) {
             options.keep.push_back(fs::path(value()).lexically_normal());
         } else if (name == "--ignore") {
             options.ignore.emplace_back(value());
+        } else if (name == "--searchable") {
+            options.searchable = true;
         } else if (name == "--private-net") {
             options.private_net = true;
         } else if (name == "--reports") {
@@ -193,6 +198,18 @@ std::vector<fs::path> temporary_directories() {
     return found;
 }
 
+/// The way to `path` without what does not let others pass.
+bool make_searchable(const fs::path& path, const std::vector<fs::path>& keep) {
+    fs::path directory;
+    for (const auto& part : path.parent_path()) {
+        directory /= part;
+        struct stat status {};
+        if (stat(directory.c_str(), &status) != 0) return false;
+        if ((status.st_mode & S_IXOTH) == 0 && !make_private(directory, 0755, keep)) return false;
+    }
+    return true;
+}
+
 /// Runs in the new namespaces. What it makes private is listed in `directories`.
 bool enter_isolation(const Options& options, std::vector<fs::path>& directories) {
     if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return false;
@@ -200,6 +217,9 @@ bool enter_isolation(const Options& options, std::vector<fs::path>& directories)
         const mode_t mode = directory == "/run/user" ? 0755 : 01777;
         if (!make_private(directory, mode, options.keep)) return false;
         directories.push_back(directory);
+    }
+    for (const auto& path : options.keep) {
+        if (options.searchable && !make_searchable(path, options.keep)) return false;
     }
     if (options.private_net) {
         // `ip netns add` leaves its names in this directory, which it would make itself.

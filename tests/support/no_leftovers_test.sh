@@ -75,6 +75,15 @@ if "$harness" --private-net -- true 2>/dev/null; then
     expect 0 - --private-net -- sh -c 'ip link show lo | grep -q UP'
     expect 97 'network device.*left0' --private-net -- ip link add left0 type veth peer name left1
     expect 97 'file /run/netns/left' --private-net -- ip netns add left
+    # As root, so a home directory of mode 0700 may hold what ordinary users are to run.
+    mount -t tmpfs -o mode=0700 tmpfs /mnt
+    mkdir /mnt/kept
+    touch /mnt/kept/visible /mnt/hidden
+    other=(setpriv --reuid=54321 --regid=54321 --clear-groups)
+    expect 1 - --keep /mnt/kept -- "${other[@]}" test -e /mnt/kept/visible
+    expect 0 - --keep /mnt/kept --searchable -- "${other[@]}" test -e /mnt/kept/visible
+    expect 1 - --keep /mnt/kept --searchable -- "${other[@]}" test -e /mnt/hidden
+    umount /mnt
 fi
 
 # A signal sent to the harness reaches the test; killing the harness kills everything below it (where it
