@@ -59,8 +59,35 @@ Failure failure_here(ReturnCode code, std::string message, int rank) {
 }
 
 /// Of the exception that is being handled, with the name of its type.
-Failure exception_here(ReturnCode code, std::string message, int rank) {
-    auto failure = failure_here(code, std::move(message), rank);
+constexpr std::size_t kExceptionBytes = std::size_t{64} * 1024;
+constexpr int kNestedExceptions = 16;
+
+/// What an exception says, and those that it holds (std::throw_with_nested).
+std::string text_of(const std::exception_ptr& thrown, int depth = 0) {
+    std::string text;
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const std::exception& error) {
+        text = error.what();
+        try {
+            if (depth < kNestedExceptions) std::rethrow_if_nested(error);
+        } catch (...) {
+            text += "; because of: " + text_of(std::current_exception(), depth + 1);
+        }
+    } catch (const std::string& said) {
+        text = said;
+    } catch (const char* said) {
+        text = said != nullptr ? said : "a null pointer";
+    } catch (...) {
+        text = "unknown exception";
+    }
+    if (text.size() > kExceptionBytes) text.resize(kExceptionBytes);
+    return text;
+}
+
+/// Of the exception that is being handled.
+Failure exception_here(ReturnCode code, int rank) {
+    auto failure = failure_here(code, text_of(std::current_exception()), rank);
     const auto* const type = abi::__cxa_current_exception_type();
     if (type == nullptr) return failure;
     const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(type->name(), nullptr, nullptr, nullptr),
@@ -277,10 +304,8 @@ void RankRuntime::work(wire::Initialise&& message) {
         if (!message.executor_id.empty()) executor_ = &engine_->executor(message.executor_id);
         engine_->add("rankexec.relay", std::make_unique<Relay>(*this));
         initialised_ = true;
-    } catch (const std::exception& error) {
-        answer.failure = exception_here(ReturnCode::initialisation_error, error.what(), bootstrap_.rank);
     } catch (...) {
-        answer.failure = exception_here(ReturnCode::initialisation_error, "unknown exception", bootstrap_.rank);
+        answer.failure = exception_here(ReturnCode::initialisation_error, bootstrap_.rank);
     }
     send(ChannelKind::execution, std::move(answer));
 }
@@ -348,12 +373,9 @@ Shareable RankRuntime::execute(const wire::Execute& message, Context& context, c
             reply.failure->pid = listed_pid();
         }
         return reply;
-    } catch (const std::exception& error) {
-        failed_at_ = static_cast<std::uint64_t>(time_of_throw());
-        return Shareable::failed(exception_here(ReturnCode::execution_exception, error.what(), bootstrap_.rank));
     } catch (...) {
         failed_at_ = static_cast<std::uint64_t>(time_of_throw());
-        return Shareable::failed(exception_here(ReturnCode::execution_exception, "unknown exception", bootstrap_.rank));
+        return Shareable::failed(exception_here(ReturnCode::execution_exception, bootstrap_.rank));
     }
 }
 

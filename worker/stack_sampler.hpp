@@ -37,7 +37,7 @@ public:
     /// another request comes first.
     void request(std::function<void(Sample&&)> on_sample);
 
-    static constexpr std::chrono::milliseconds kPatience{100};
+    static constexpr std::chrono::milliseconds kPatience{700};
 
 private:
     void finish();

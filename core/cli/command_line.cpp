@@ -233,6 +233,9 @@ LaunchCommand launch_command(const Words& words, const CLI::App& app, const std:
     command.json = words.json;
     command.json = words.json;
     if (!words.timeout.empty()) command.timeout = seconds("--timeout", words.timeout);
+    if (command.timeout == milliseconds(0)) {
+        throw UsageError{"--timeout: must be above 0; leave it out for no time-out"};
+    }
     return command;
 }
 

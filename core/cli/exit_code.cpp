@@ -18,8 +18,6 @@ int exit_code_of(const Failure& failure) noexcept {
     return kExitFailure;
 }
 
-int exit_code_of(const ConfigurationError& error) noexcept {
-    return error.kind() == ConfigurationError::Kind::worker_missing ? kExitNotFound : kExitUsage;
-}
+int exit_code_of(const ConfigurationError& /*error*/) noexcept { return kExitUsage; }
 
 }  // namespace rankexec::cli

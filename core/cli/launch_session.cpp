@@ -139,6 +139,7 @@ void LaunchSession::on_ended(const wire::SupervisionEnded& report) {
     }
     conclude();
     result_.surviving_pids = report.surviving_pids;
+    result_.error_line_open = error_line_open_;
     // A callback must not destroy its group.
     writer_->write(options_.error_fd, {}, [this] { loop_.post([this] { tell_done(); }); });
     // Who asked for the end, or set a time for it, has it also when a terminal takes nothing any more.

@@ -15,6 +15,7 @@ struct CommandResult {
     int exit_code = 0;
     std::optional<Failure> failure;                 ///< none: nothing failed, or complain() has said what
     std::vector<std::int64_t> surviving_pids = {};  ///< processes of the group that could not be ended
+    bool error_line_open = false;                   ///< the last line on standard error has no end yet
 };
 
 /// The result as one JSON object in one line, without a line break: what --json prints. docs/cli.md lists

@@ -86,8 +86,8 @@ public:
     }
 
     [[nodiscard]] const GroupReport& group() const { return group_; }
-    /// After the run.
-    [[nodiscard]] std::vector<std::int64_t> surviving_pids() const { return executor_->report().surviving_pids; }
+    /// After the run: what the end of the group has left.
+    [[nodiscard]] GroupReport ended_group() const { return executor_->report(); }
 
 private:
     WorkflowHooks hooks(Context& context) {
@@ -203,8 +203,19 @@ CommandResult run_job(const Job& job, bool json) {
     if (report) {
         auto result = conclude(job, *report, run.group(), display);
         writer.flush();
-        result.surviving_pids = run.surviving_pids();
-        if (result.exit_code == kExitSuccess && output_error != 0) result.exit_code = exit_code_of_output(output_error);
+        auto ended = run.ended_group();
+        result.surviving_pids = std::move(ended.surviving_pids);
+        if (result.exit_code == kExitSuccess && ended.end_failure) {
+            if (!json) display.print_error("rankexec: " + ended.end_failure->describe() + "\n");
+            result.exit_code = exit_code_of(*ended.end_failure);
+            result.failure = std::move(ended.end_failure);
+        }
+        if (result.exit_code == kExitSuccess && output_error != 0) {
+            result.exit_code = exit_code_of_output(output_error);
+            result.failure.emplace();
+            result.failure->code = ReturnCode::task_aborted;
+            result.failure->message = "cannot write output: " + std::generic_category().message(output_error);
+        }
         return result;
     }
     if (!json) display.print_error("rankexec: " + report.error().describe() + "\n");
@@ -212,7 +223,7 @@ CommandResult run_job(const Job& job, bool json) {
     const int code = interrupts.first_signal() != 0 ? exit_code_of_signal(interrupts.first_signal())
                      : output_error != 0            ? exit_code_of_output(output_error)
                                                     : exit_code_of(report.error());
-    return {code, report.error(), run.surviving_pids()};
+    return {code, report.error(), run.ended_group().surviving_pids};
 }
 
 }  // namespace

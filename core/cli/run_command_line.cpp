@@ -47,7 +47,7 @@ void print_json(CommandResult result) {
         result.failure->code = ReturnCode::bad_request_data;
         result.failure->message = last_complaint();
     }
-    std::cerr << to_json(result) + "\n" << std::flush;
+    std::cerr << (result.error_line_open ? "\n" : "") + to_json(result) + "\n" << std::flush;
 }
 
 CommandResult execute(const Command& command) {
@@ -56,6 +56,13 @@ CommandResult execute(const Command& command) {
     } catch (const ConfigurationError& error) {
         complain(error.what());
         return {exit_code_of(error), {}};
+    } catch (const std::system_error& error) {
+        complain(std::string("the system refuses what this command needs: ") + error.what() +
+                 "; raise the limits of processes, open files or memory (ulimit -u, -n, -v)");
+        Failure failure;
+        failure.code = ReturnCode::launch_error;
+        failure.message = last_complaint();
+        return {kExitLauncher, std::move(failure)};
     } catch (const std::bad_alloc&) {
         complain("out of memory");
     } catch (const std::exception& error) {

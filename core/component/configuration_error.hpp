@@ -20,7 +20,6 @@ public:
         component_arguments,  ///< the component's factory refused its arguments
         executor_id_unknown,  ///< executor_id names no component
         not_an_executor,      ///< executor_id names a component that is no Executor
-        worker_missing,       ///< the worker program does not exist or cannot be executed
         launcher_unknown,
         option,    ///< another option has an unusable value
         job_file,  ///< a job file cannot be read or has an unknown or unusable key

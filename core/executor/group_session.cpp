@@ -209,6 +209,12 @@ void GroupSession::on_violation(int rank, const std::string& why) {
 void GroupSession::on_rank_exited(const wire::RankExited& report) {
     auto& entry = rank_at(report.rank);
     entry.exited = true;
+    if (state_ == GroupState::closing && !report.by_us && !report.status.success() && !end_failure_) {
+        end_failure_ = failure_of_death(report, ReturnCode::execution_exception);
+        end_failure_->message = "rank " + std::to_string(report.rank) + " ended (" + to_string(report.status) +
+                                ") when it was told to close";
+        log::warning(end_failure_->message);
+    }
     if (state_ == GroupState::closing || state_ == GroupState::ending) {
         if (std::ranges::all_of(ranks_, [](const Rank& rank) { return rank.exited; })) {
             // Nothing is left to wait for but a launcher that may linger.
@@ -218,18 +224,24 @@ void GroupSession::on_rank_exited(const wire::RankExited& report) {
         return;
     }
     if (report.by_us) return;
-    auto failure = failure_of_rank(report.rank, code_of_loss(), {});
+    auto failure = failure_of_death(report, code_of_loss());
     failure.message =
         "rank " + std::to_string(report.rank) + " ended (" + to_string(report.status) + ") " +
         (!entry.hello && report.status.success() ? "before it said hello; is its program a rankexec worker?"
          : !entry.hello                          ? "before it said hello"
          : state_ == GroupState::ready           ? "while its group was up"
                                                  : "during initialisation");
+    note_loss(kind_of_death(report.status), std::move(failure));
+}
+
+Failure GroupSession::failure_of_death(const wire::RankExited& report, ReturnCode code) const {
+    auto failure = failure_of_rank(report.rank, code, {});
     failure.exit = report.status;
     failure.stderr_tail = report.stderr_tail;
     failure.out_of_memory = report.out_of_memory;
     if (!report.stack.empty()) failure.stacks.push_back({report.rank, report.stack, {}});
-    note_loss(kind_of_death(report.status), std::move(failure));
+    failure.log_directory = options_.group.log_directory;
+    return failure;
 }
 
 void GroupSession::note_loss(FirstCause::Kind kind, Failure failure) {
@@ -380,6 +392,7 @@ void GroupSession::report(GroupReport& report) const {
     report.state = state_;
     report.incarnation = incarnation_;
     report.surviving_pids = surviving_pids_;
+    report.end_failure = end_failure_;
     if (!group_) return;
     report.run_id = group_->run_id();
     report.refused_handshakes = group_->transport()->refused_handshakes();

@@ -142,6 +142,7 @@ private:
     void tell_ranks_to_close(const std::string& reason);
     void end_after_grace(std::chrono::milliseconds grace);
 
+    [[nodiscard]] Failure failure_of_death(const wire::RankExited& report, ReturnCode code) const;
     [[nodiscard]] Failure failure_of_rank(int rank, ReturnCode code, std::string message) const;
     [[nodiscard]] ReturnCode code_of_loss() const;
     [[nodiscard]] FirstCause::Clock::time_point time_of_failure(int rank, const wire::Result& result) const;
@@ -171,6 +172,7 @@ private:
     FirstCause loss_;
     std::optional<Failure> failure_;
     std::vector<std::int64_t> surviving_pids_;
+    std::optional<Failure> end_failure_;  ///< of a rank that was told to close
     EventLoop::TimerId ready_timer_ = 0;
     EventLoop::TimerId loss_timer_ = 0;
     EventLoop::TimerId end_timer_ = 0;

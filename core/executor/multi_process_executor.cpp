@@ -22,6 +22,9 @@
 namespace rankexec {
 namespace {
 
+/// Longer times are meant as "for ever", and would not fit into a clock's.
+constexpr std::chrono::milliseconds kLongest = std::chrono::hours(24 * 365 * 10);
+
 using Clock = std::chrono::steady_clock;
 
 /// For a reader of the ranks' output to take the last of it; a stuck one must not hold up the end.
@@ -68,13 +71,20 @@ void check_components(const MultiProcessOptions& options) {
     if (options.queue_limit == 0) throw ConfigurationError(Kind::option, "queue_limit must be at least 1");
 }
 
+MultiProcessOptions bounded(MultiProcessOptions options) {
+    for (auto* time : {&options.ready_timeout, &options.event_timeout, &options.end_run_timeout, &options.abort_grace})
+        *time = std::min(*time, kLongest);
+    return options;
+}
+
 }  // namespace
 
 /// Threads: the reactor owns the session and its sockets; the lane handles the ranks' events; the
 /// pump hands their output on; callers wait. Everything that touches the session is posted to the loop.
 class MultiProcessExecutor::Impl : public std::enable_shared_from_this<Impl> {
 public:
-    Impl(MultiProcessExecutor& owner, MultiProcessOptions options) : owner_(owner), options_(std::move(options)) {}
+    Impl(MultiProcessExecutor& owner, MultiProcessOptions options)
+        : owner_(owner), options_(bounded(std::move(options))) {}
 
     ~Impl() {
         if (!reactor_.joinable()) return;
@@ -160,6 +170,7 @@ public:
             if (!reactor_.joinable()) return;
         }
         finalise();
+        if (lane_->on_lane()) return;  // a handler called, which cannot wait for itself
         // A handler may still be running; what it waits for ends with an error.
         lane_->request_stop("the engine is being destroyed");
         lane_->join();
@@ -175,7 +186,14 @@ public:
         task.input = std::move(input);
         task.context = std::move(context);
         task.options = options;
-        task.deadline = Clock::now() + options.deadline;
+        if (options.deadline > kLongest) task.options.deadline = std::chrono::milliseconds(0);
+        task.deadline = Clock::now() + task.options.deadline;
+        if (abort.triggered()) {
+            GroupReply reply;
+            reply.reply = Shareable::failed(ReturnCode::task_aborted, abort.reason());
+            promise->set_value(std::move(reply));
+            return future;
+        }
         {
             const std::lock_guard lock(mutex_);
             if (!reactor_.joinable()) {

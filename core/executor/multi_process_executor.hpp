@@ -28,12 +28,13 @@ struct MultiProcessOptions {
     std::chrono::milliseconds abort_grace{2'000};       ///< for the ranks to return from an aborted task
     std::size_t queue_limit = 64;                       ///< tasks that wait; one more is bad_request_data
     /// Called on a thread of the executor with every piece of output of a rank; may block, which
-    /// pauses that rank's output, nothing else. Not set: output goes to our standard error streams.
+    /// pauses that rank's output, nothing else. What it throws is logged. Not set: output goes to our standard error
+    /// streams.
     std::function<void(int rank, wire::OutputStream stream, std::string_view bytes)> on_output;
 };
 
 struct ExecuteOptions {
-    std::chrono::milliseconds deadline{0};  ///< for the whole task, from submission; 0: none
+    std::chrono::milliseconds deadline{0};  ///< for the whole task, from submission; 0, or over ten years: none
     bool all_results = false;               ///< want every rank's result, not only rank 0's
 };
 
@@ -60,6 +61,9 @@ struct GroupReport {
     /// After a group has ended: its processes that SIGKILL has not ended, by pid. They may be stuck in the
     /// kernel, or frozen, and end when that is over.
     std::vector<std::int64_t> surviving_pids;
+    /// The first rank that, told to close, ended by a signal or with a code of its own: a destructor of one of
+    /// its components may have crashed.
+    std::optional<Failure> end_failure;
     std::uint64_t refused_handshakes = 0;  ///< connections without this run's credentials, and silent ones
     std::uint64_t dropped_messages = 0;    ///< stale or foreign messages; results of tasks that are over
 };
@@ -76,7 +80,7 @@ struct GroupReport {
 class RANKEXEC_EXPORT MultiProcessExecutor : public Executor {
 public:
     /// Throws ConfigurationError: rank_count, component_id_missing, component_id_duplicate,
-    /// executor_id_unknown, launcher_unknown, worker_missing, option. Starts nothing.
+    /// executor_id_unknown, launcher_unknown, option. Starts nothing.
     explicit MultiProcessExecutor(MultiProcessOptions options);
     ~MultiProcessExecutor() override;  ///< finalises
 

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/core/executor/output_pump.hpp"
 
+#include <exception>
+#include <string>
 #include <utility>
+
+#include "rankexec/core/system/log.hpp"
 
 namespace rankexec {
 
@@ -40,8 +44,14 @@ void OutputPump::run() {
         queue_.pop_front();
         busy_ = true;
         lock.unlock();
-        sink_(output.rank, output.stream,
-              std::string_view(reinterpret_cast<const char*>(output.bytes.data()), output.bytes.size()));
+        try {
+            sink_(output.rank, output.stream,
+                  std::string_view(reinterpret_cast<const char*>(output.bytes.data()), output.bytes.size()));
+        } catch (const std::exception& error) {
+            log::error(std::string("on_output threw, and that output is lost: ") + error.what());
+        } catch (...) {
+            log::error("on_output threw, and that output is lost");
+        }
         done_(output.rank, output.bytes.size());
         lock.lock();
         busy_ = false;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <limits>
 #include <system_error>
 #include <utility>
 
@@ -35,6 +36,8 @@ constexpr milliseconds kConfirmTime{5000};
 constexpr milliseconds kLauncherExit{1000};
 /// And after it was told to, before it is killed.
 constexpr milliseconds kLauncherGrace{2000};
+/// After its grace, for a guardian to end everything and to say so: it takes at most 14 s itself.
+constexpr milliseconds kGuardianPatience{15'000};
 /// For shims on other hosts to confirm the end after everything here is gone.
 constexpr milliseconds kRemoteConfirm{2000};
 
@@ -69,6 +72,7 @@ public:
         loop_.cancel(timer_);
         loop_.cancel(launcher_timer_);
         loop_.cancel(patience_timer_);
+        loop_.cancel(guardian_timer_);
     }
 
     tl::expected<void, Failure> launch(bool channels, std::uint32_t incarnation) {
@@ -102,6 +106,7 @@ public:
     }
 
     void request_end(milliseconds grace) override {
+        grace = std::min(grace, milliseconds(std::numeric_limits<std::uint32_t>::max()));
         const auto deadline = EventLoop::Clock::now() + grace;
         if (ended_ || (ending_ && deadline >= deadline_)) return;
         ending_ = true;
@@ -110,6 +115,7 @@ public:
         const wire::EndGroup order{static_cast<std::uint32_t>(grace.count())};
         if (!shims_ || shims_->none_said_hello()) {
             send_to_guardian(order);
+            expect_guardian_to_end(deadline_);
             return;
         }
         send_to_all(order);
@@ -454,7 +460,20 @@ private:
     void end_launcher() {
         if (launcher_ended_) return;
         launcher_ended_ = true;
-        send_to_guardian(wire::EndGroup{static_cast<std::uint32_t>(std::min(kLauncherGrace, grace_).count())});
+        const auto grace = std::min(kLauncherGrace, grace_);
+        send_to_guardian(wire::EndGroup{static_cast<std::uint32_t>(grace.count())});
+        expect_guardian_to_end(EventLoop::Clock::now() + grace);
+    }
+
+    /// It may be stopped, or wait for a file system that does not answer.
+    void expect_guardian_to_end(EventLoop::Clock::time_point deadline) {
+        loop_.cancel(guardian_timer_);
+        guardian_timer_ = loop_.call_at(deadline + kGuardianPatience, [this] {
+            if (guardian_done_ || guardian_gone_) return;
+            log::error("the guardian, pid " + std::to_string(guardian_->pid()) +
+                       ", does not answer any more; it is being killed, and with it its ranks");
+            guardian_->kill();
+        });
     }
 
     void guardian_ended(std::vector<std::int64_t> survivors) {
@@ -485,6 +504,7 @@ private:
         loop_.cancel(launcher_timer_);
         if (shims_) shims_->release_all();
         loop_.cancel(patience_timer_);
+        loop_.cancel(guardian_timer_);
         // Everything is over before the launcher was judged.
         if (launcher_report_ && !ending_ && !lost_ && !all_exited() && callbacks_.on_lost) {
             callbacks_.on_lost(launcher_failure());
@@ -548,6 +568,7 @@ private:
     EventLoop::TimerId timer_ = 0;
     EventLoop::TimerId launcher_timer_ = 0;
     EventLoop::TimerId patience_timer_ = 0;
+    EventLoop::TimerId guardian_timer_ = 0;
     std::vector<std::int64_t> survivors_;
     bool ending_ = false;
     bool lost_ = false;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -51,12 +52,19 @@ tl::expected<OutputCapture::Writers, StartError> OutputCapture::open() {
     if (!error) return tl::make_unexpected(error.error());
     if (!options_.log_stem.empty()) {
         for (auto& stream : streams_) {
-            const bool is_output = stream.id == wire::OutputStream::standard_output;
-            const std::string path = options_.log_stem + (is_output ? ".out" : ".err");
-            stream.log.reset(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666));
-            if (!stream.log.valid()) {
+            const auto path = log_path(stream);
+            // Opening a FIFO would wait for its reader, here where everything is waited for.
+            stream.log.reset(
+                ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666));
+            struct stat status {};
+            const bool opened = stream.log.valid() && ::fstat(stream.log.get(), &status) == 0;
+            if (!opened && errno != ENXIO) {
                 return tl::make_unexpected(StartError{
                     errno, "cannot write log file '" + path + "': " + std::generic_category().message(errno)});
+            }
+            if (!opened || !(S_ISREG(status.st_mode) || S_ISCHR(status.st_mode))) {
+                return tl::make_unexpected(
+                    StartError{EINVAL, "cannot write log file '" + path + "': it exists and is no regular file"});
             }
         }
     }
@@ -64,6 +72,10 @@ tl::expected<OutputCapture::Writers, StartError> OutputCapture::open() {
     writers.error = std::move(*error);
     update_watches();
     return writers;
+}
+
+std::string OutputCapture::log_path(const Stream& stream) const {
+    return options_.log_stem + (stream.id == wire::OutputStream::standard_output ? ".out" : ".err");
 }
 
 bool OutputCapture::may_read() const { return !options_.forward || (options_.credit > 0 && pending_.empty()); }
@@ -130,7 +142,7 @@ void OutputCapture::write_log(Stream& stream, std::string_view bytes) {
         } else if (errno != EINTR) {
             // A full disk ends this log, not the rank.
             const std::string note =
-                "rankexec: log " + options_.log_stem + " ends here: " + std::generic_category().message(errno) + "\n";
+                "rankexec: log " + log_path(stream) + " ends here: " + std::generic_category().message(errno) + "\n";
             stream.log.reset();
             tail_.append(note);
             [[maybe_unused]] const auto written = ::write(STDERR_FILENO, note.data(), note.size());

@@ -73,6 +73,7 @@ private:
         bool watched = false;
     };
 
+    [[nodiscard]] std::string log_path(const Stream& stream) const;
     [[nodiscard]] bool may_read() const;
     void update_watches();
     void read_some(Stream& stream);

@@ -131,6 +131,20 @@ public:
             (void)abort.wait_for(std::chrono::seconds(60));
             return {};
         }
+        if (task == "throw_text") throw std::string("just a text");
+        if (task == "throw_nested") {
+            try {
+                throw std::runtime_error("the inner one");
+            } catch (...) {
+                std::throw_with_nested(std::logic_error("the outer one"));
+            }
+        }
+        if (task == "crash_at_end") {
+            static const struct AtEnd {
+                ~AtEnd() { std::raise(SIGSEGV); }
+            } kAtEnd;
+            return {};
+        }
         if (task == "bad_reply") {
             if (meant) return Shareable::failed(ReturnCode::bad_task_data, "input is not to my taste");
             return {};

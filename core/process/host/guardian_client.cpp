@@ -177,6 +177,8 @@ public:
         reap(0);
     }
 
+    void kill() override { ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0); }
+
     bool send(const wire::Message& message) override {
         if (gone_ || control_->send(message)) return true;
         log::error("a message to the guardian is over the protocol's limits");
@@ -220,8 +222,6 @@ private:
         const auto left = std::chrono::ceil<milliseconds>(deadline - EventLoop::Clock::now());
         if (left.count() > 0) ::poll(&exit, 1, static_cast<int>(left.count()));
     }
-
-    void kill() { ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0); }
 
     /// ECHILD is as good as success: the host ignores SIGCHLD, or waits for any child.
     void reap(int flags) {

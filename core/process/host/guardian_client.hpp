@@ -50,6 +50,9 @@ public:
     /// False when the message is over the protocol's limits: then nothing was sent.
     virtual bool send(const wire::Message& message) = 0;
 
+    /// Kills the guardian, and by that its ranks; on_gone follows. For one that does not answer any more.
+    virtual void kill() = 0;
+
     [[nodiscard]] virtual pid_t pid() const = 0;
 };
 

@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <csignal>
+#include <fstream>
 #include <set>
 #include <sstream>
 
@@ -173,6 +176,29 @@ TEST_P(LauncherWithShims, SupervisorsThatAreSilentLoseTheGroup) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Real, LauncherWithShims, testing::Values("mpirun", "command"),
+                         [](const auto& info) { return std::string(info.param); });
+
+/// The guardian's own children are its ranks.
+class LauncherWithoutShims : public Launcher {};
+
+TEST_P(LauncherWithoutShims, AGuardianThatIsSilentIsKilledAndItsRanksWithIt) {
+    GroupRun group(options(2, "exec sleep 1000"));
+    group.on_started = [&](const wire::RankStarted& report) {
+        std::ifstream stat("/proc/" + std::to_string(report.pid) + "/stat");
+        std::string word;
+        pid_t parent = 0;
+        stat >> word >> word >> word >> parent;
+        ASSERT_GT(parent, 1);
+        ASSERT_NE(parent, ::getpid());
+        ::kill(parent, SIGSTOP);
+        group.group().request_end(milliseconds(0));
+    };
+    ASSERT_TRUE(group.run()) << group.lost->message;
+    EXPECT_TRUE(group.lost);
+    EXPECT_TRUE(group.surviving.empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Real, LauncherWithoutShims, testing::Values("local"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST_P(Launcher, ForwardsEveryByteOfOutputAndInputToRankZero) {

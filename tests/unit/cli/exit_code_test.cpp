@@ -52,7 +52,6 @@ TEST(ExitCode, AnExceptionOfUserCodeIsAFailure) {
 TEST(ExitCode, MistakesBeforeTheStartAreUsage) {
     EXPECT_EQ(exit_code_of(ConfigurationError(ConfigurationError::Kind::job_file, "x")), kExitUsage);
     EXPECT_EQ(exit_code_of(ConfigurationError(ConfigurationError::Kind::launcher_unknown, "x")), kExitUsage);
-    EXPECT_EQ(exit_code_of(ConfigurationError(ConfigurationError::Kind::worker_missing, "x")), kExitNotFound);
 }
 
 }  // namespace

@@ -246,6 +246,38 @@ TEST_F(Group, M5_AnExceptionOnAnyRankIsAFailureWithItsRankAndTheGroupLivesOn) {
     EXPECT_TRUE(execute("echo").ok());
 }
 
+TEST_F(Group, M5_WhateverIsThrownIsTold) {
+    start(1);
+    EXPECT_EQ(execute("throw_text").failure->message, "just a text");
+    EXPECT_EQ(execute("throw_nested").failure->message, "the outer one; because of: the inner one");
+}
+
+TEST_F(Group, M5_AnAbortThatWasThereFirstKeepsTheTaskFromTheRanks) {
+    start(1);
+    abort.trigger("not today");
+    const auto reply = executor->execute("die", with_headers({{"rank", 0}, {"code", 3}}), context, abort, {});
+    EXPECT_EQ(reply.reply.code, ReturnCode::task_aborted);
+    EXPECT_EQ(reply.reply.failure->message, "not today");
+    EXPECT_TRUE(executor->execute("echo", {}, context, {}).ok());
+}
+
+TEST_F(Group, ADeadlineForEverIsNone) {
+    start(1);
+    ExecuteOptions for_ever;
+    for_ever.deadline = milliseconds::max();
+    EXPECT_TRUE(executor->execute("echo", {}, context, {}, for_ever).reply.ok());
+}
+
+TEST_F(Group, M8_ARankThatCrashesWhenItClosesIsReported) {
+    start(2);
+    EXPECT_TRUE(execute("crash_at_end").ok());
+    executor->finalise();
+    const auto report = executor->report();
+    ASSERT_TRUE(report.end_failure);
+    EXPECT_TRUE(report.end_failure->exit->signalled);
+    EXPECT_EQ(report.end_failure->exit->number, SIGSEGV);
+}
+
 TEST_F(Group, M5_AReplyThatIsNotOkNamesItsRank) {
     start(2);
     const auto reply = execute("bad_reply", with_headers({{"rank", 1}}));

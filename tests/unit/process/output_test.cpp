@@ -99,6 +99,16 @@ TEST_F(Output, ALogThatCannotBeMadeIsAReasonNotToStart) {
     EXPECT_THAT(group.not_started[0].message, HasSubstr("rank-0.out"));
 }
 
+TEST_F(Output, ALogIsNoFifoWhoseReaderMayNeverCome) {
+    ASSERT_EQ(::mkfifo((folder_ / "rank-0.err").c_str(), 0600), 0);
+    auto supervise = shell_group(1, "true");
+    supervise.log_directory = folder_;
+    GuardedGroup group(supervise);
+    ASSERT_TRUE(group.run_until_gone());
+    EXPECT_EQ(group.not_started[0].error, EINVAL);
+    EXPECT_THAT(group.not_started[0].message, HasSubstr("rank-0.err': it exists and is no regular file"));
+}
+
 TEST_F(Output, AFullDiskEndsTheLogAndNotTheRank) {
     fs::create_symlink("/dev/full", folder_ / "rank-0.out");
     auto supervise = shell_group(1, "echo hello; exit 4");
