@@ -176,7 +176,6 @@ tl::expected<wire::Supervise, Failure> supervise_order(const GroupOptions& optio
             const auto bytes = std::as_bytes(std::span(text));
             spec.bootstrap.assign(bytes.begin(), bytes.end());
             wipe(text);
-            wipe_scratch();
         }
         order.ranks.push_back(std::move(spec));
     }

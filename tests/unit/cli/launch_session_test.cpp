@@ -69,6 +69,15 @@ protected:
         return session->result().exit_code;
     }
 
+    /// The session's output goes into a pipe, of which this is the reader's end.
+    UniqueFd output_to_pipe() {
+        int ends[2] = {-1, -1};
+        EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+        output.reset(ends[1]);
+        options.output_fd = output.get();
+        return UniqueFd(ends[0]);
+    }
+
     void run_until(const std::function<bool()>& condition) {
         // Whatever a condition depends on stops the loop.
         while (!condition()) loop.run();
@@ -291,11 +300,7 @@ TEST_F(LaunchSessionTest, InputGoesToTheGroup) {
 
 TEST_F(LaunchSessionTest, AReaderThatIsGoneEndsTheGroup) {
     std::signal(SIGPIPE, SIG_IGN);
-    int ends[2];
-    ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-    output.reset(ends[1]);
-    ::close(ends[0]);
-    options.output_fd = output.get();
+    output_to_pipe().reset();
     start();
     group.output(0, kOut, "nobody reads this\n");
     // What nobody takes still counts as dealt with: the ranks must not wait for it.
@@ -306,11 +311,7 @@ TEST_F(LaunchSessionTest, AReaderThatIsGoneEndsTheGroup) {
 
 TEST_F(LaunchSessionTest, AReaderThatTakesNothingDoesNotHoldUpAnEndThatWasAskedFor) {
     std::signal(SIGPIPE, SIG_IGN);  // the writer is still at it when the reader goes
-    int ends[2];
-    ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-    const UniqueFd reader(ends[0]);
-    output.reset(ends[1]);
-    options.output_fd = output.get();
+    const auto reader = output_to_pipe();
     start();
     group.output(0, kOut, std::string(1 << 20, 'x'));
     session->on_signal(SIGTERM);
@@ -321,11 +322,7 @@ TEST_F(LaunchSessionTest, AReaderThatTakesNothingDoesNotHoldUpAnEndThatWasAskedF
 }
 
 TEST_F(LaunchSessionTest, ASlowReaderHoldsUpOnlyTheOutput) {
-    int ends[2];
-    ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-    const UniqueFd reader(ends[0]);
-    output.reset(ends[1]);
-    options.output_fd = output.get();
+    const auto reader = output_to_pipe();
     start();
     const std::string much(1 << 20, 'x');
     group.output(0, kOut, much);
