@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/core/cli/exit_code.hpp"
 
+#include <cerrno>
+#include <csignal>
+#include <system_error>
+
 namespace rankexec::cli {
 
 int exit_code_of(const Failure& failure) noexcept {
@@ -19,5 +23,9 @@ int exit_code_of(const Failure& failure) noexcept {
 }
 
 int exit_code_of(const ConfigurationError& /*error*/) noexcept { return kExitUsage; }
+
+int exit_code_of_output(int error) noexcept { return error == EPIPE ? exit_code_of_signal(SIGPIPE) : kExitFailure; }
+
+std::string text_of_output_error(int error) { return "cannot write output: " + std::generic_category().message(error); }
 
 }  // namespace rankexec::cli

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
+
 #include "rankexec/core/component/configuration_error.hpp"
 #include "rankexec/core/model/failure.hpp"
 
@@ -17,6 +19,12 @@ inline constexpr int kExitNotFound = 127;
 
 /// 128 + signal, as a shell reports a process that the signal ended.
 [[nodiscard]] constexpr int exit_code_of_signal(int signal) noexcept { return 128 + signal; }
+
+/// What the command exits with when its output could not be written: as a program of its own would whose reader
+/// has gone (EPIPE), or kExitFailure.
+[[nodiscard]] int exit_code_of_output(int error) noexcept;
+/// "cannot write output: No space left on device"
+[[nodiscard]] std::string text_of_output_error(int error);
 
 /// What the command exits with after this failure: the first failing rank's own code where it has
 /// one. Never 0.

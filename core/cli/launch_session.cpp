@@ -176,9 +176,8 @@ CommandResult LaunchSession::judge() const {
         return {kExitTimeout, std::move(failure)};
     }
     if (output_error_ != 0) {
-        const int code = output_error_ == EPIPE ? exit_code_of_signal(SIGPIPE) : kExitFailure;
-        return {code, failed(ReturnCode::task_aborted,
-                             std::string("cannot write output: ") + std::generic_category().message(output_error_))};
+        return {exit_code_of_output(output_error_),
+                failed(ReturnCode::task_aborted, text_of_output_error(output_error_))};
     }
     if (record_.cause()) {
         auto failure = record_.failure();
@@ -229,8 +228,7 @@ void LaunchSession::on_timeout() {
 void LaunchSession::on_broken(int fd, int error) {
     if (fd != options_.output_fd || done_) return;
     // As a program of its own would end whose reader has gone; any other error is worth a line.
-    if (error != EPIPE)
-        say(std::string("rankexec: cannot write output: ") + std::generic_category().message(error) + "\n");
+    if (error != EPIPE) say("rankexec: " + text_of_output_error(error) + "\n");
     if (ending_) return;
     output_error_ = error;
     end(options_.group.grace);

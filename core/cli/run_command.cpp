@@ -182,8 +182,6 @@ RunDisplay::Options display_options(const GroupOptions& group) {
     return options;
 }
 
-int exit_code_of_output(int error) { return error == EPIPE ? exit_code_of_signal(SIGPIPE) : kExitFailure; }
-
 CommandResult run_job(const Job& job, bool json) {
     ignore_terminal_signals();
     InterruptWatch::block();
@@ -192,8 +190,7 @@ CommandResult run_job(const Job& job, bool json) {
     OutputWriter writer([&](int fd, int error) {
         if (fd != STDOUT_FILENO) return;
         output_error = error;
-        abort.trigger(error == EPIPE ? "nobody reads the output"
-                                     : "cannot write output: " + std::generic_category().message(error));
+        abort.trigger(error == EPIPE ? "nobody reads the output" : text_of_output_error(error));
     });
     RunDisplay display(writer, display_options(job.executor.group));
     const InterruptWatch interrupts(interrupt_hooks(display, abort));
@@ -214,7 +211,7 @@ CommandResult run_job(const Job& job, bool json) {
             result.exit_code = exit_code_of_output(output_error);
             result.failure.emplace();
             result.failure->code = ReturnCode::task_aborted;
-            result.failure->message = "cannot write output: " + std::generic_category().message(output_error);
+            result.failure->message = text_of_output_error(output_error);
         }
         return result;
     }

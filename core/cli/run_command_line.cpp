@@ -84,8 +84,8 @@ int print_text(const std::string& text) {
     errno = 0;
     std::cout << text << std::flush;
     if (std::cout) return kExitSuccess;
-    if (errno != EPIPE) complain(std::string("cannot write output: ") + std::generic_category().message(errno));
-    return errno == EPIPE ? exit_code_of_signal(SIGPIPE) : kExitFailure;
+    if (errno != EPIPE) complain(text_of_output_error(errno));
+    return exit_code_of_output(errno);
 }
 
 bool fits_this_machine(const GroupOptions& group) {

@@ -211,6 +211,7 @@ void GroupSession::on_rank_exited(const wire::RankExited& report) {
     entry.exited = true;
     if (state_ == GroupState::closing && !report.by_us && !report.status.success() && !end_failure_) {
         end_failure_ = failure_of_death(report, ReturnCode::execution_exception);
+        complete(*end_failure_);
         end_failure_->message = "rank " + std::to_string(report.rank) + " ended (" + to_string(report.status) +
                                 ") when it was told to close";
         log::warning(end_failure_->message);
@@ -240,7 +241,6 @@ Failure GroupSession::failure_of_death(const wire::RankExited& report, ReturnCod
     failure.stderr_tail = report.stderr_tail;
     failure.out_of_memory = report.out_of_memory;
     if (!report.stack.empty()) failure.stacks.push_back({report.rank, report.stack, {}});
-    failure.log_directory = options_.group.log_directory;
     return failure;
 }
 

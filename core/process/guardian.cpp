@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 
+#include "rankexec/core/model/wiping.hpp"
 #include "rankexec/core/process/control/control_group.hpp"
 #include "rankexec/core/process/control/control_socket.hpp"
 #include "rankexec/core/process/pid_namespace.hpp"
@@ -60,10 +61,6 @@ void say_containment(const Supervisor::Options& options) {
                                     ? "PID namespace, its first process is " + std::to_string(options.namespace_init)
                                 : group ? "cgroup " + group->folder()
                                         : "subreaper and run id"));
-}
-
-void wipe(Bytes& secret) {
-    if (!secret.empty()) explicit_bzero(secret.data(), secret.size());
 }
 
 /// Bootstrap secrets pass through our memory: no core dump of it, and no other process looks into it.

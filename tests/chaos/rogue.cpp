@@ -15,6 +15,7 @@
 #include <random>
 #include <string>
 
+#include "own_bootstrap.hpp"
 #include "rankexec/ipc/transport/transport_client.hpp"
 #include "rankexec/ipc/wire/codec.hpp"
 
@@ -27,17 +28,6 @@ using Bytes = std::vector<std::byte>;
 /// without harming the number of the call that it belongs to.
 constexpr std::size_t kHarmless = 12;
 constexpr std::size_t kDepth = 100'000;
-
-Bootstrap read_bootstrap() {
-    const int fd = std::atoi(std::getenv("RANKEXEC_BOOTSTRAP_FD"));
-    std::string text;
-    std::array<char, 4096> buffer{};
-    for (ssize_t size = 0; (size = ::read(fd, buffer.data(), buffer.size())) > 0;) {
-        text.append(buffer.data(), static_cast<std::size_t>(size));
-    }
-    ::close(fd);
-    return *Bootstrap::from_text(text);
-}
 
 wire::Frame frame_of(Bytes bytes) {
     const auto owner = std::make_shared<Bytes>(std::move(bytes));
@@ -170,4 +160,4 @@ private:
 
 }  // namespace
 
-int main() { return Rogue(read_bootstrap()).run(); }
+int main() { return Rogue(test::own_bootstrap()).run(); }

@@ -7,28 +7,15 @@
 #include <cstdlib>
 #include <string>
 
+#include "own_bootstrap.hpp"
 #include "rankexec/ipc/transport/transport_client.hpp"
 #include "rankexec/ipc/wire/codec.hpp"
 
-namespace {
-
 using namespace rankexec;
-
-Bootstrap read_bootstrap() {
-    const int fd = std::atoi(std::getenv("RANKEXEC_BOOTSTRAP_FD"));
-    std::string text;
-    std::array<char, 4096> buffer{};
-    for (ssize_t size = 0; (size = ::read(fd, buffer.data(), buffer.size())) > 0;) {
-        text.append(buffer.data(), static_cast<std::size_t>(size));
-    }
-    return *Bootstrap::from_text(text);
-}
-
-}  // namespace
 
 int main(int argc, char** argv) {
     const std::string mode = argc > 1 ? argv[1] : "";
-    const auto bootstrap = read_bootstrap();
+    const auto bootstrap = test::own_bootstrap();
     const auto rank = bootstrap.rank;
     EventLoop loop;
     auto client = TransportClient::connect(loop, bootstrap, PeerRole::rank, rank,
