@@ -19,10 +19,10 @@ ExitStatus status_of(const siginfo_t& info) {
     return ExitStatus{.signalled = info.si_code != CLD_EXITED, .number = info.si_status};
 }
 
-/// Reports and reaps one ended child; false when there is none.
-bool reap_one(const ChildReaper::OnExit& on_exit) {
+/// Reports and reaps one ended child, of all or the one of that pid; false when there is none.
+bool reap_one(const ChildReaper::OnExit& on_exit, idtype_t which = P_ALL, id_t pid = 0) {
     siginfo_t info{};
-    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return false;
+    if (::waitid(which, pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return false;
     on_exit(info.si_pid, status_of(info));
     siginfo_t reaped{};
     ::waitid(P_PID, static_cast<id_t>(info.si_pid), &reaped, WEXITED | WNOHANG);
@@ -47,6 +47,9 @@ void ChildReaper::on_signal() {
     // Emptied before the children are looked at: one that ends in between makes it readable again.
     signalfd_siginfo info{};
     while (::read(signals_.get(), &info, sizeof info) > 0) {
+        // Pending SIGCHLDs are merged into the first one, which names the child that ended first; waitid would go by
+        // the order of their starts, and the order of deaths tells causes from consequences.
+        if (info.ssi_pid != 0) reap_one(on_exit_, P_PID, info.ssi_pid);
     }
     for (int count = 0; count < kChildrenPerTurn; ++count) {
         if (!reap_one(on_exit_)) return;
