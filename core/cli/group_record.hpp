@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "rankexec/core/executor/first_cause.hpp"
 #include "rankexec/core/model/failure.hpp"
 #include "rankexec/ipc/wire/messages.hpp"
 
@@ -36,7 +37,7 @@ public:
     /// which others cause, after it, and then the earlier before the later. Nothing when none has failed.
     [[nodiscard]] std::optional<int> cause() const;
     /// Reports that come later than this after the first failure cannot become the cause.
-    static constexpr std::chrono::milliseconds kSettle{10};
+    static constexpr std::chrono::milliseconds kSettle = FirstCause::kSettle;
 
     [[nodiscard]] std::optional<ExitStatus> status(int rank) const { return of(rank).status; }
 

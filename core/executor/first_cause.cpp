@@ -8,6 +8,11 @@
 
 namespace rankexec {
 
+std::chrono::milliseconds FirstCause::settle_after(Kind kind, bool one_supervisor) noexcept {
+    constexpr std::chrono::milliseconds kSettleInOrder{5};
+    return one_supervisor && kind <= Kind::death_by_code ? kSettleInOrder : kSettle;
+}
+
 void FirstCause::add(Kind kind, Failure failure, Clock::time_point when) {
     reports_.push_back({kind, std::move(failure), when});
 }

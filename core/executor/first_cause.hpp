@@ -26,6 +26,12 @@ public:
         other,              ///< deadline, launcher, protocol
     };
 
+    /// How long reports may still come in that name an earlier cause than the first one did.
+    static constexpr std::chrono::milliseconds kSettle{10};
+    /// The same after a first report of this kind. One supervisor for all ranks (`one_supervisor`) tells first of the
+    /// death that came first, so only a little time is left for ranks that fail alike, to be told together.
+    [[nodiscard]] static std::chrono::milliseconds settle_after(Kind kind, bool one_supervisor) noexcept;
+
     void add(Kind kind, Failure failure, Clock::time_point when = Clock::now());
     [[nodiscard]] bool empty() const noexcept { return reports_.empty(); }
     /// Whether a rank has died: no further report changes more than which one.

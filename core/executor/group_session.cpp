@@ -10,13 +10,6 @@
 #include "rankexec/ipc/transport/transport_server.hpp"
 
 namespace rankexec {
-namespace {
-
-/// How long reports may still come in that name an earlier cause than the first one did.
-constexpr std::chrono::milliseconds kSettle{10};
-
-}  // namespace
-
 GroupSession::GroupSession(EventLoop& loop, const MultiProcessOptions& options, std::uint32_t incarnation, Hooks hooks)
     : loop_(loop),
       options_(options),
@@ -247,7 +240,9 @@ Failure GroupSession::failure_of_death(const wire::RankExited& report, ReturnCod
 void GroupSession::note_loss(FirstCause::Kind kind, Failure failure) {
     if (failure_ || state_ == GroupState::closing || state_ == GroupState::ending) return;
     loss_.add(kind, std::move(failure));
-    if (loss_timer_ == 0) loss_timer_ = loop_.call_after(kSettle, [this] { judge_loss(); });
+    if (loss_timer_ != 0) return;
+    const auto settle = FirstCause::settle_after(kind, options_.group.launcher == "local");
+    loss_timer_ = loop_.call_after(settle, [this] { judge_loss(); });
 }
 
 void GroupSession::judge_loss() {

@@ -10,10 +10,7 @@
 namespace rankexec {
 namespace {
 
-/// How long a rank's death may take to be reported after a peer's exception that it caused.
-constexpr std::chrono::milliseconds kSettle{10};
-
-/// After that, for a supervisor to tell what the failed rank wrote last.
+/// After the settle window, for a supervisor to tell what the failed rank wrote last.
 constexpr std::chrono::milliseconds kTailPatience{100};
 
 /// For ranks to say where they hang; a rank that is stopped never does.
@@ -224,7 +221,7 @@ void GroupSession::on_result(int rank, wire::Result&& result) {
         open_->cause.add(FirstCause::Kind::exception, std::move(failure), time_of_failure(rank, result));
         if (!open_->told_to_abort) tails_.ask(rank);
         if (open_->settle_timer == 0) {
-            open_->settle_timer = loop_.call_after(kSettle, [this] { judge_task(); });
+            open_->settle_timer = loop_.call_after(FirstCause::kSettle, [this] { judge_task(); });
         }
     }
     slot = std::move(result);
