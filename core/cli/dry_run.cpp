@@ -28,16 +28,22 @@ std::string joined(const std::vector<std::string>& words, const char* between) {
     return text;
 }
 
-/// The rows of the table, which differ between ranks that we place and ranks that a launcher places.
+/// The rows of the table, which differ between ranks that are all here and ranks that a launcher places.
 class Rows {
 public:
-    Rows(const GroupOptions& options, bool direct, const std::vector<std::string>& environment)
-        : options_(options), direct_(direct), inherited_(environment_value(environment, "CUDA_VISIBLE_DEVICES")) {}
+    Rows(const GroupOptions& options, const LaunchPlan& plan)
+        : options_(options),
+          direct_(plan.direct),
+          here_(!plan.may_be_remote),
+          inherited_(environment_value(plan.program.environment, "CUDA_VISIBLE_DEVICES")) {}
 
     [[nodiscard]] tl::expected<std::vector<std::string>, Failure> row(int rank) const {
         std::vector<std::string> added;
-        const int local = direct_ ? rank : -1;
-        set_rank_variables(added, {rank, options_.world_size, local, direct_ ? options_.world_size : -1});
+        set_rank_variables(added, {rank, options_.world_size, here_ ? rank : -1, here_ ? options_.world_size : -1});
+        if (!here_) {
+            set_environment_value(added, "LOCAL_RANK", kChosenAtStart);
+            set_environment_value(added, "LOCAL_WORLD_SIZE", kChosenAtStart);
+        }
         const auto chosen_address = direct_ ? std::string("127.0.0.1") : std::string(kChosenAtStart);
         added.push_back("MASTER_ADDR=" + (options_.master_address.empty() ? chosen_address : options_.master_address));
         added.push_back("MASTER_PORT=" +
@@ -45,12 +51,12 @@ public:
         std::string gpus = "-";
         if (options_.gpus_per_rank > 0) {
             gpus = std::to_string(options_.gpus_per_rank) + " of its host's";
-            if (direct_) {
-                const auto devices = visible_devices(inherited_, local, options_.gpus_per_rank);
+            if (here_) {
+                const auto devices = visible_devices(inherited_, rank, options_.gpus_per_rank);
                 if (!devices) return tl::unexpected(gpu_failure(rank, devices.error()));
                 gpus = *devices;
-                added.push_back("CUDA_VISIBLE_DEVICES=" + gpus);
             }
+            added.push_back("CUDA_VISIBLE_DEVICES=" + (here_ ? gpus : std::string(kChosenAtStart)));
         }
         added.insert(added.end(), options_.environment.begin(), options_.environment.end());
         return std::vector<std::string>{std::to_string(rank), host(), gpus, shell_quoted(added)};
@@ -58,7 +64,7 @@ public:
 
 private:
     [[nodiscard]] std::string host() const {
-        if (direct_) return host_name();
+        if (here_) return host_name();
         if (options_.hosts.empty()) return "(" + options_.launcher + "'s choice)";
         return options_.hosts.size() == 1 ? options_.hosts.front() : "one of " + joined(options_.hosts, ",");
     }
@@ -73,6 +79,7 @@ private:
 
     const GroupOptions& options_;
     bool direct_;
+    bool here_;
     std::optional<std::string> inherited_;
 };
 
@@ -105,7 +112,7 @@ tl::expected<std::string, Failure> describe_launch(const GroupOptions& options) 
     if (!options.log_directory.empty()) text += "logs: " + options.log_directory + "\n";
     if (options.containment == wire::Containment::pid_namespace) text += "containment: PID namespace\n";
     Table table({"rank", "host", "GPUs", "added environment"});
-    const Rows rows(options, plan->direct, plan->program.environment);
+    const Rows rows(options, *plan);
     for (int rank = 0; rank < options.world_size; ++rank) {
         auto row = rows.row(rank);
         if (!row) return tl::unexpected(row.error());

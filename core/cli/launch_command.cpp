@@ -81,6 +81,12 @@ CommandResult run_session(const LaunchCommand& command) {
 
 CommandResult launch(const LaunchCommand& command) {
     if (!fits_this_machine(command.group)) return {kExitUsage, {}};
+    // Elsewhere the program may be in other places than here.
+    if (command.group.launcher == "local") {
+        const auto program = search_program(command.group.program.front());
+        if (!program) complain(program.error().message);
+        if (!program) return {program.error().exit_code, {}};
+    }
     if (command.dry_run) {
         const auto text = describe_launch(command.group);
         if (!text) complain(text.error().describe());
@@ -88,12 +94,6 @@ CommandResult launch(const LaunchCommand& command) {
         return {print_text(*text), {}};
     }
     auto checked = command;
-    // Elsewhere the program may be in other places than here.
-    if (command.group.launcher == "local") {
-        const auto program = search_program(command.group.program.front());
-        if (!program) complain(program.error().message);
-        if (!program) return {program.error().exit_code, {}};
-    }
     if (!make_log_folder(checked.group)) return {kExitUsage, {}};
     return run_session(checked);
 }

@@ -104,6 +104,20 @@ TEST(DryRun, ShowsCommandAndRanks) {
                       HasSubstr("MASTER_PORT=4711"), HasSubstr("CUDA_VISIBLE_DEVICES="), HasSubstr("'NAME=a value'")));
 }
 
+TEST(DryRun, ShowsWhichVariablesALauncherFillsIn) {
+    GroupOptions group;
+    group.world_size = 2;
+    group.program = {"prog"};
+    group.gpus_per_rank = 1;
+    group.launcher = "command";
+    group.command_template = "sh -c true {rank_program}";
+    const auto text = describe_launch(group);
+    ASSERT_TRUE(text.has_value()) << text.error().message;
+    EXPECT_THAT(*text,
+                AllOf(HasSubstr("RANK=1"), HasSubstr("LOCAL_RANK={chosen}"), HasSubstr("LOCAL_WORLD_SIZE={chosen}"),
+                      HasSubstr("MASTER_ADDR={chosen}"), HasSubstr("CUDA_VISIBLE_DEVICES={chosen}")));
+}
+
 TEST(DryRun, FailsAsTheStartWould) {
     GroupOptions group;
     group.program = {"prog"};
