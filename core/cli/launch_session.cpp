@@ -184,7 +184,7 @@ CommandResult LaunchSession::judge() const {
         failure.log_directory = options_.group.log_directory;
         return {failure.exit->shell_code(), std::move(failure)};
     }
-    if (lost_) return {kExitLauncher, lost_};
+    if (lost_) return {lost_->code == ReturnCode::launch_error ? kExitLauncher : exit_code_of(*lost_), lost_};
     if (record_.all_exited()) return {};
     auto failure = failed(ReturnCode::launch_error, "launcher " + options_.group.launcher + " ended, but ranks " +
                                                         format_ranks(record_.unreported()) +

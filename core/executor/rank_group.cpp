@@ -44,6 +44,8 @@ constexpr milliseconds kRemoteConfirm{2000};
 /// Of standard input that one rank has not read yet.
 constexpr std::uint64_t kInputQueue = std::uint64_t{1} << 20U;
 
+/// mpiexec's code for a failure of its own: it returns -1.
+constexpr int kLauncherFault = 255;
 constexpr int kNotFound = 127;
 constexpr int kNotExecutable = 126;
 
@@ -81,6 +83,7 @@ public:
         direct_ = plan->direct;
         channels_ = channels;
         remote_ = plan->may_be_remote;
+        exits_with_abort_code_ = plan->exits_with_abort_code;
         orphan_grace_ms_ =
             static_cast<std::uint32_t>(options_.orphan_grace ? options_.orphan_grace->count() : plan->orphan_grace_ms);
         run_id_ = random_run_id();
@@ -257,10 +260,16 @@ private:
         for (int rank = 0; rank < options_.world_size; ++rank) {
             if (!record(rank).exited) failure.ranks.push_back(rank);
         }
+        const auto& status = launcher_report_->status;
         const bool any = std::ranges::any_of(ranks_, [](const RankRecord& record) { return record.started; });
-        failure.message = "launcher " + options_.launcher + " ended (" + to_string(launcher_report_->status) + ") " +
-                          (any ? "before these ranks did" : "before any rank was started");
-        failure.exit = launcher_report_->status;
+        failure.message = "launcher " + options_.launcher + " ended (" + to_string(status) + ") ";
+        if (any && exits_with_abort_code_ && !status.signalled && status.number > 0 && status.number < kLauncherFault) {
+            failure.code = ReturnCode::execution_exception;
+            failure.message += "as it does when a rank calls MPI_Abort with that code; see what it said above";
+        } else {
+            failure.message += any ? "before these ranks did" : "before any rank was started";
+        }
+        failure.exit = status;
         failure.stderr_tail = launcher_report_->stderr_tail;
         return failure;
     }
@@ -554,6 +563,7 @@ private:
     std::string step_;
     bool direct_ = true;
     bool channels_ = false;
+    bool exits_with_abort_code_ = false;
     bool remote_ = false;
     std::uint32_t orphan_grace_ms_ = 0;
     MasterPort master_port_;

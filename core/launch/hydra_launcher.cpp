@@ -21,6 +21,7 @@ tl::expected<LaunchPlan, Failure> HydraLauncher::plan(const LaunchRequest& reque
     LaunchPlan plan;
     plan.program = {std::move(argv), request.environment, request.directory};
     plan.may_be_remote = true;
+    plan.exits_with_abort_code = true;
     apply_ending_policy(name(), plan);
     return plan;
 }

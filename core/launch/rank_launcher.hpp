@@ -39,6 +39,9 @@ struct LaunchPlan {
     int death_signal = 0;        ///< PDEATHSIG for what the guardian starts
     int orphan_grace_ms = 300;   ///< default: between the graceful and the forced step once the parent is gone
     bool may_be_remote = false;  ///< ranks may be placed on other hosts: channels need tcp
+    /// When a rank calls MPI_Abort, the launcher kills every rank with its supervisor before that rank has ended, and
+    /// exits with the code that was given: nobody else can tell it.
+    bool exits_with_abort_code = false;
 };
 
 /// One way to start ranks. Stateless: plan() only computes, nothing is started by it; any thread.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # mpi_world.sh RANKEXEC LAUNCHER MPI_PROGRAM
 # A real MPI program under `rankexec launch --launcher LAUNCHER` finds its MPI world, and the ranks of
-# that world are the ranks of ours.
+# that world are the ranks of ours; the code of a rank that calls MPI_Abort is the command's.
 set -euo pipefail
 rankexec=$1 launcher=$2 program=$3
 ranks=3
@@ -16,3 +16,10 @@ if [ "$output" != "$expected" ]; then
     exit 1
 fi
 echo "$output"
+
+code=0
+said=$("$rankexec" launch --launcher "$launcher" -n "$ranks" -- "$program" 17 2>&1) || code=$?
+if [ "$code" != 17 ]; then
+    printf 'MPI_Abort with 17 gave %s:\n%s\n' "$code" "$said"
+    exit 1
+fi
