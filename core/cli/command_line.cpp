@@ -12,6 +12,7 @@
 #include "rankexec/core/cli/containment_name.hpp"
 #include "rankexec/core/cli/rank_count.hpp"
 #include "rankexec/core/component/nearest_name.hpp"
+#include "rankexec/core/system/rank_variables.hpp"
 
 namespace rankexec::cli {
 namespace {
@@ -86,6 +87,8 @@ std::string exported_variable(const std::string& word) {
     const auto equals = word.find('=');
     const auto name = word.substr(0, equals);
     if (name.empty()) throw UsageError{"-x: '" + word + "' names no variable"};
+    const auto reserved = why_reserved(name, "--master-addr", "--master-port");
+    if (!reserved.empty()) throw UsageError{"-x: " + reserved};
     if (equals != std::string::npos) return word;
     const char* const value = std::getenv(name.c_str());
     if (value == nullptr) throw UsageError{"-x: the variable " + name + " is not set; give it as " + name + "=value"};
@@ -228,9 +231,11 @@ LaunchCommand launch_command(const Words& words, const CLI::App& app, const std:
         throw UsageError{
             "--launcher command: also give --command-template, for example 'mylaunch -np {n} {rank_program}'"};
     }
+    if (command.group.launcher != "command" && !words.command_template.empty()) {
+        throw UsageError{"--command-template: is for --launcher command; give that too, or leave the template out"};
+    }
     command.label = words.label;
     command.dry_run = words.dry_run;
-    command.json = words.json;
     command.json = words.json;
     if (!words.timeout.empty()) command.timeout = seconds("--timeout", words.timeout);
     if (command.timeout == milliseconds(0)) {

@@ -16,6 +16,7 @@
 #include "rankexec/core/cli/toml_table.hpp"
 #include "rankexec/core/component/configuration_error.hpp"
 #include "rankexec/core/component/nearest_name.hpp"
+#include "rankexec/core/system/rank_variables.hpp"
 
 namespace rankexec::cli {
 namespace {
@@ -79,7 +80,9 @@ void read_group(const TomlTable& table, Job& job, const std::vector<std::string>
         table.fail("plugin", "is for the stock worker; remove it, or remove \"worker\"");
     }
     group.hosts = table.text_list("hosts");
-    group.environment = table.assignments("environment");
+    group.environment = table.assignments("environment", [](std::string_view name) {
+        return why_reserved(name, "\"master_address\"", "\"master_port\"");
+    });
     assign(group.directory, table.text("directory"));
     assign(group.gpus_per_rank, table.integer("gpus_per_rank", 0, kMaxGpusPerRank));
     assign(group.master_address, table.text("master_address"));

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "rankexec/core/cli/exit_code.hpp"
+#include "rankexec/core/component/configuration_error.hpp"
 
 namespace rankexec::cli {
 namespace {
@@ -86,6 +87,11 @@ void apply_overrides(const RunCommand& command, Job& job) {
     }
     group.launcher_args.insert(group.launcher_args.end(), command.launcher_args.begin(), command.launcher_args.end());
     if (command.command_template) group.command_template = *command.command_template;
+    if (command.command_template && group.launcher != "command") {
+        throw ConfigurationError(ConfigurationError::Kind::option,
+                                 "--command-template: is for --launcher command, but the launcher is " +
+                                     group.launcher + "; give that too, or leave the template out");
+    }
     if (!command.hosts.empty()) group.hosts = command.hosts;
     if (command.containment) group.containment = *command.containment;
     if (command.save_file) job.workflow.save_file = *command.save_file;

@@ -9,7 +9,8 @@
 
 namespace rankexec::cli {
 
-/// Puts what the command line says over what the job says.
+/// Puts what the command line says over what the job says. Throws ConfigurationError (option) for what is of no use
+/// with this job.
 void apply_overrides(const RunCommand& command, Job& job);
 
 /// Turns what the job names into paths: the worker program, the plugins, the ranks' directory (all

@@ -130,7 +130,8 @@ std::vector<std::string> TomlTable::text_list(std::string_view key) const {
     return texts;
 }
 
-std::vector<std::string> TomlTable::assignments(std::string_view key) const {
+std::vector<std::string> TomlTable::assignments(
+    std::string_view key, const std::function<std::string(std::string_view name)>& objection) const {
     const auto* node = table_->get(key);
     if (node == nullptr) return {};
     const auto* table = node->as_table();
@@ -144,6 +145,8 @@ std::vector<std::string> TomlTable::assignments(std::string_view key) const {
         if (variable.empty() || variable.find('=') != std::string::npos || has_nul(variable)) {
             fail_at(name.source().begin, called(key) + ": \"" + variable + "\" is no name for a variable");
         }
+        const auto wrong = objection(variable);
+        if (!wrong.empty()) fail_at(name.source().begin, called(key) + ": " + wrong);
         entries.push_back(variable + "=" + value->get());
     }
     return entries;

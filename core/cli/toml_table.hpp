@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,8 +35,10 @@ public:
     [[nodiscard]] std::optional<std::chrono::milliseconds> seconds(std::string_view key) const;
     /// Empty when the key is absent.
     [[nodiscard]] std::vector<std::string> text_list(std::string_view key) const;
-    /// A table of texts as NAME=value, sorted by name. Empty when the key is absent.
-    [[nodiscard]] std::vector<std::string> assignments(std::string_view key) const;
+    /// A table of texts as NAME=value, sorted by name. Empty when the key is absent. `objection` to a name: what
+    /// is wrong with it, empty when nothing is.
+    [[nodiscard]] std::vector<std::string> assignments(
+        std::string_view key, const std::function<std::string(std::string_view name)>& objection) const;
     /// A table of anything but dates. Empty when the key is absent.
     [[nodiscard]] Value::Map tree(std::string_view key) const;
     /// The table under the key, called "[key]" in messages; an empty one when the key is absent.

@@ -5,6 +5,7 @@
 
 #include "rankexec/core/component/configuration_error.hpp"
 #include "rankexec/core/launch/rank_launcher.hpp"
+#include "rankexec/core/system/rank_variables.hpp"
 #include "rankexec/ipc/wire/limits.hpp"
 
 namespace rankexec {
@@ -37,6 +38,8 @@ void check_group_options(const GroupOptions& options) {
     for (const auto& entry : options.environment) {
         require(entry.find('=') != std::string::npos && entry.front() != '=', Kind::option,
                 "environment entry \"" + entry + "\" is not of the form NAME=value");
+        const auto reserved = why_reserved(entry.substr(0, entry.find('=')), "master_address", "master_port");
+        require(reserved.empty(), Kind::option, "environment entry " + reserved);
     }
     (void)make_launcher(options.launcher);
 }

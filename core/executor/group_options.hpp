@@ -19,12 +19,13 @@ struct GroupOptions {
     std::vector<std::string> launcher_args;
     std::string command_template;  ///< for launcher "command"
     std::vector<std::string> hosts;
-    std::vector<std::string> environment;  ///< NAME=value, added to the inherited environment of every rank
-    std::string directory;                 ///< working directory of the ranks; empty: ours
-    int gpus_per_rank = 0;                 ///< 0: CUDA_VISIBLE_DEVICES is left alone
-    std::string master_address;            ///< MASTER_ADDR; empty: chosen; not with torchrun, which has its own
-    int master_port = 0;                   ///< MASTER_PORT; 0: chosen
-    std::string advertise_address;         ///< what remote ranks connect to; empty: routed per host
+    /// NAME=value, added to the inherited environment of every rank; none that is set for it anyway (RANK, ...).
+    std::vector<std::string> environment;
+    std::string directory;          ///< working directory of the ranks; empty: ours
+    int gpus_per_rank = 0;          ///< 0: CUDA_VISIBLE_DEVICES is left alone
+    std::string master_address;     ///< MASTER_ADDR; empty: chosen; not with torchrun, which has its own
+    int master_port = 0;            ///< MASTER_PORT; 0: chosen
+    std::string advertise_address;  ///< what remote ranks connect to; empty: routed per host
     /// Silence of a rank's or a shim's host after which its connection counts as lost; 0: never. Who is stopped
     /// that long, in a debugger say, is lost too.
     std::chrono::milliseconds heartbeat_timeout{4000};

@@ -97,6 +97,7 @@ constexpr std::array kVariables{
     // Ours. RANKEXEC_LOG and RANKEXEC_PROGRAM_DIR are the user's.
     Entry{"RANKEXEC_BOOTSTRAP", Family::rankexec, kPrefix},
     Entry{"RANKEXEC_RUN_", Family::rankexec, kPrefix},
+    Entry{"RANKEXEC_PARENT_PIDFD", Family::rankexec},
     Entry{kGpusPerRankVariable, Family::rankexec},
     Entry{kForeignProgramVariable, Family::rankexec},
 };
@@ -184,6 +185,15 @@ void set_rank_variables(std::vector<std::string>& environment, const RankPlace& 
     if (place.local_world_size >= 1) {
         set_environment_value(environment, "LOCAL_WORLD_SIZE", std::to_string(place.local_world_size));
     }
+}
+
+std::string why_reserved(std::string_view name, std::string_view address_option, std::string_view port_option) {
+    constexpr std::array<std::string_view, 4> kPlace{"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"};
+    const auto instead = name == "MASTER_ADDR" ? address_option : name == "MASTER_PORT" ? port_option : "";
+    if (!instead.empty()) return std::string(name) + " is set by rankexec; choose it with " + std::string(instead);
+    const bool own = std::ranges::find(kPlace, name) != kPlace.end() || family_of(name, false) == Family::rankexec;
+    if (!own) return {};
+    return std::string(name) + " is set by rankexec for each rank; leave it out, or give the variable another name";
 }
 
 tl::expected<std::string, std::string> visible_devices(const std::optional<std::string>& inherited, int local_rank,

@@ -57,6 +57,11 @@ inline constexpr std::string_view kGpusPerRankVariable = "RANKEXEC_GPUS_PER_RANK
 /// Likewise: with the value 1, the rank's program speaks no protocol of ours and gets no bootstrap.
 inline constexpr std::string_view kForeignProgramVariable = "RANKEXEC_FOREIGN_PROGRAM";
 
+/// Why nobody else can give a rank's variable of this name a value, and what to do instead; empty: everybody can.
+/// `address_option` and `port_option`: how the caller's users choose MASTER_ADDR and MASTER_PORT.
+[[nodiscard]] RANKEXEC_EXPORT std::string why_reserved(std::string_view name, std::string_view address_option,
+                                                       std::string_view port_option);
+
 /// CUDA_VISIBLE_DEVICES for one rank: `gpus_per_rank` devices of its host, counted from local rank 0.
 /// `inherited` is the list that the host's processes were given, if any: then its entries, numbers or
 /// UUIDs, are shared out instead of all devices. Fails when the list has too few entries; the message

@@ -46,7 +46,7 @@ TEST(CommandLine, LaunchTakesEveryOption) {
                                                   "-n",
                                                   "4",
                                                   "--launcher",
-                                                  "mpirun",
+                                                  "command",
                                                   "-x",
                                                   "A=1=2",
                                                   "-x",
@@ -90,7 +90,7 @@ TEST(CommandLine, LaunchTakesEveryOption) {
                                                   "x"});
     const auto& group = command.group;
     EXPECT_EQ(group.world_size, 4);
-    EXPECT_EQ(group.launcher, "mpirun");
+    EXPECT_EQ(group.launcher, "command");
     EXPECT_THAT(group.environment, ElementsAre("A=1=2", "RANKEXEC_CLI_TEST=from us"));
     EXPECT_TRUE(command.label);
     EXPECT_TRUE(group.forward_output);
@@ -145,12 +145,30 @@ TEST(CommandLine, RefusesWhatMakesNoSense) {
     EXPECT_THAT(refusal({"run", "a.toml", "b.toml"}), HasSubstr("b.toml"));
     EXPECT_THAT(refusal({"launch", "-x", "RANKEXEC_NOT_SET", "--", "p"}), HasSubstr("RANKEXEC_NOT_SET"));
     EXPECT_THAT(refusal({"launch", "-x", "=1", "--", "p"}), HasSubstr("names no variable"));
+    EXPECT_THAT(refusal({"launch", "--command-template", "x {rank_program}", "--", "p"}),
+                HasSubstr("--launcher command"));
     EXPECT_THAT(refusal({"launch", "--stdin", "1", "--", "p"}), HasSubstr("none of 0, none, all"));
     EXPECT_THAT(refusal({"launch", "--grace", "-1", "--", "p"}), HasSubstr("--grace"));
     EXPECT_THAT(refusal({"launch", "--timeout", "nan", "--", "p"}), HasSubstr("--timeout"));
     EXPECT_THAT(refusal({"launch", "--master-port", "70000", "--", "p"}), HasSubstr("65535"));
     EXPECT_THAT(refusal({"launch", "--gpus-per-rank", "two", "--", "p"}), HasSubstr("--gpus-per-rank"));
     EXPECT_NE(refusal({"launch", "-n"}), "accepted");
+}
+
+TEST(CommandLine, RefusesVariablesThatEveryRankGetsAnyway) {
+    for (const auto* name :
+         {"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANKEXEC_RUN_ID", "RANKEXEC_BOOTSTRAP",
+          "RANKEXEC_BOOTSTRAP_FILE", "RANKEXEC_GPUS_PER_RANK", "RANKEXEC_FOREIGN_PROGRAM", "RANKEXEC_PARENT_PIDFD"}) {
+        for (const auto* value : {"", "=7"}) {
+            EXPECT_THAT(refusal({"launch", "-x", std::string(name) + value, "--", "p"}),
+                        HasSubstr("-x: " + std::string(name) + " is set by rankexec for each rank"));
+        }
+    }
+    EXPECT_THAT(refusal({"launch", "-x", "MASTER_ADDR=h", "--", "p"}), HasSubstr("choose it with --master-addr"));
+    EXPECT_THAT(refusal({"launch", "-x", "MASTER_PORT=1", "--", "p"}), HasSubstr("choose it with --master-port"));
+    EXPECT_THAT(
+        parse_as<LaunchCommand>({"launch", "-x", "RANKEXEC_NO_STACKS=1", "-x", "RANKS=2", "--", "p"}).group.environment,
+        ElementsAre("RANKEXEC_NO_STACKS=1", "RANKS=2"));
 }
 
 TEST(CommandLine, RunTakesItsOptionsInAnyPlace) {

@@ -182,6 +182,10 @@ TEST(JobFile, RefusesWhatCannotBeAnArgument) {
     EXPECT_THAT(refusal("[group]\nworker = [\"a\\u0000b\"]\n"), HasSubstr("NUL"));
     EXPECT_THAT(refusal("[group]\nworker = []\n"), HasSubstr("must name a program"));
     EXPECT_THAT(refusal("[group]\nenvironment = { \"A=B\" = \"1\" }\n"), HasSubstr("no name for a variable"));
+    EXPECT_THAT(refusal("[group.environment]\nA = \"1\"\nRANK = \"7\"\n"),
+                AllOf(StartsWith("jobs/digits.toml:3:"), HasSubstr("RANK is set by rankexec")));
+    EXPECT_THAT(refusal("[group]\nenvironment = { MASTER_PORT = \"1\" }\n"),
+                AllOf(StartsWith("jobs/digits.toml:2:"), HasSubstr("choose it with \"master_port\"")));
     EXPECT_THAT(refusal("[group]\nworker = [\"x\"]\nplugin = \"y\"\n"), HasSubstr("for the stock worker"));
 }
 

@@ -88,6 +88,11 @@ TEST_F(ResolveJobTest, OptionsWinOverTheJob) {
     EXPECT_THAT(job.executor.group.launcher_args, ElementsAre("--overcommit"));
     EXPECT_EQ(job.workflow.save_file, "b.npz");
     EXPECT_THAT(job.executor.group.hosts, ElementsAre("n1"));
+    command.command_template = "x {rank_program}";
+    EXPECT_THROW(apply_overrides(command, job), ConfigurationError);
+    command.launcher = "command";
+    apply_overrides(command, job);
+    EXPECT_EQ(job.executor.group.command_template, "x {rank_program}");
 }
 
 TEST(DryRun, ShowsCommandAndRanks) {

@@ -70,6 +70,9 @@ TEST(MultiProcessExecutor, M1_ConfigurationErrorsAreNamed) {
     options = options_for(1);
     options.group.launcher = "mpirum";
     EXPECT_EQ(kind_of(options), Kind::launcher_unknown);
+    options = options_for(1);
+    options.group.environment = {"LOCAL_RANK=7"};
+    EXPECT_EQ(kind_of(options), Kind::option);
 }
 
 TEST(MultiProcessExecutor, M1_AnUnknownTypeOnARankIsAnErrorOfInitialiseWithTheRank) {
