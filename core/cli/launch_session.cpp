@@ -46,6 +46,7 @@ tl::expected<void, Failure> LaunchSession::start() {
     RankGroup::Callbacks callbacks;
     callbacks.on_started = [this](const wire::RankStarted& report) { on_started(report); };
     callbacks.on_output = [this](wire::RankOutput&& output) { on_output(std::move(output)); };
+    callbacks.on_output_end = [this](const wire::RankOutputEnd& end) { on_output_end(end); };
     callbacks.on_exited = [this](const wire::RankExited& report) { on_exited(report); };
     callbacks.on_input_room = hooks_.on_input_room;
     callbacks.on_signalled = [this](const wire::RankSignalled& report) { on_signalled(report); };
@@ -114,6 +115,10 @@ void LaunchSession::show_held_later() {
     });
 }
 
+void LaunchSession::on_output_end(const wire::RankOutputEnd& end) {
+    if (log_error_.empty()) log_error_ = end.log_error;
+}
+
 void LaunchSession::on_exited(const wire::RankExited& report) {
     const bool failed_before = record_.any_failed();
     record_.add_exited(report, GroupRecord::Clock::now());
@@ -131,23 +136,24 @@ void LaunchSession::on_lost(const Failure& failure) {
 void LaunchSession::on_ended(const wire::SupervisionEnded& report) {
     done_ = true;
     for (const auto timer : {timeout_timer_, settle_timer_, held_timer_}) loop_.cancel(timer);
+    surviving_pids_ = report.surviving_pids;
     finish_output();
-    if (!report.surviving_pids.empty()) {
-        std::string pids;
-        for (const auto pid : report.surviving_pids) pids += " " + std::to_string(pid);
-        say("rankexec: these processes could not be ended:" + pids + "\n");
-    }
-    conclude();
-    result_.surviving_pids = report.surviving_pids;
-    result_.error_line_open = error_line_open_;
-    // A callback must not destroy its group.
-    writer_->write(options_.error_fd, {}, [this] { loop_.post([this] { tell_done(); }); });
+    // Whether all output could be written is part of the result. A callback must not destroy its group.
+    after_output([this] {
+        conclude();
+        after_output([this] { tell_done(); });
+    });
     // Who asked for the end, or set a time for it, has it also when a terminal takes nothing any more.
     if (signal_ == 0 && !timed_out_) return;
     reader_timer_ = loop_.call_after(kReaderPatience, [this] {
         writer_->abandon();
+        conclude();
         tell_done();
     });
+}
+
+void LaunchSession::after_output(std::function<void()> then) {
+    writer_->write(options_.error_fd, {}, [this, then = std::move(then)] { loop_.post(then); });
 }
 
 void LaunchSession::tell_done() {
@@ -185,7 +191,7 @@ CommandResult LaunchSession::judge() const {
         return {failure.exit->shell_code(), std::move(failure)};
     }
     if (lost_) return {lost_->code == ReturnCode::launch_error ? kExitLauncher : exit_code_of(*lost_), lost_};
-    if (record_.all_exited()) return {};
+    if (record_.all_exited()) return judge_output();
     auto failure = failed(ReturnCode::launch_error, "launcher " + options_.group.launcher + " ended, but ranks " +
                                                         format_ranks(record_.unreported()) +
                                                         " have not reported how; see what it said above");
@@ -193,8 +199,34 @@ CommandResult LaunchSession::judge() const {
     return {kExitLauncher, std::move(failure)};
 }
 
+/// All ranks have done well; the least of reasons comes last.
+CommandResult LaunchSession::judge_output() const {
+    Failure failure;
+    failure.code = ReturnCode::execution_result_error;
+    if (error_error_ != 0) {
+        failure.message = text_of_output_error(error_error_);
+        return {exit_code_of_output(error_error_), std::move(failure)};
+    }
+    if (log_error_.empty()) return {};
+    failure.message = log_error_;
+    return {kExitFailure, std::move(failure)};
+}
+
 void LaunchSession::conclude() {
+    if (concluded_) return;
+    concluded_ = true;
     result_ = judge();
+    result_.surviving_pids = surviving_pids_;
+    if (!surviving_pids_.empty()) {
+        std::string pids;
+        for (const auto pid : surviving_pids_) pids += " " + std::to_string(pid);
+        say("rankexec: these processes could not be ended:" + pids + "\n");
+    }
+    tell_failure();
+    result_.error_line_open = error_line_open_;
+}
+
+void LaunchSession::tell_failure() {
     // A signal, the time-out and a broken output have been told when they came.
     const bool told = signal_ != 0 || timed_out_ || output_error_ != 0;
     if (options_.json || told || !result_.failure) return;
@@ -226,11 +258,16 @@ void LaunchSession::on_timeout() {
 }
 
 void LaunchSession::on_broken(int fd, int error) {
-    if (fd != options_.output_fd || done_) return;
+    // Nobody is left to tell of it; whether the group did well is another question.
+    if (fd != options_.output_fd) {
+        error_error_ = error;
+        return;
+    }
     // As a program of its own would end whose reader has gone; any other error is worth a line.
     if (error != EPIPE) say("rankexec: " + text_of_output_error(error) + "\n");
-    if (ending_) return;
+    if (ending_ || record_.any_failed()) return;
     output_error_ = error;
+    if (done_) return;
     end(options_.group.grace);
 }
 

@@ -71,6 +71,7 @@ public:
 private:
     void on_started(const wire::RankStarted& report);
     void on_output(wire::RankOutput&& output);
+    void on_output_end(const wire::RankOutputEnd& end);
     void on_exited(const wire::RankExited& report);
     void on_lost(const Failure& failure);
     void on_ended(const wire::SupervisionEnded& report);
@@ -88,9 +89,12 @@ private:
     void finish_output();
     [[nodiscard]] LabelWriter& lines(wire::OutputStream stream);
     [[nodiscard]] int fd_of(wire::OutputStream stream) const;
+    void after_output(std::function<void()> then);
     void conclude();
     void tell_done();
+    void tell_failure();
     [[nodiscard]] CommandResult judge() const;
+    [[nodiscard]] CommandResult judge_output() const;
     [[nodiscard]] std::string timeout_text() const;
 
     EventLoop& loop_;
@@ -111,13 +115,17 @@ private:
     int signal_ = 0;  ///< the first one that asked for the end
     bool timed_out_ = false;
     std::vector<int> late_;  ///< ranks that were still running then
-    int output_error_ = 0;   ///< errno that ended standard output
+    int output_error_ = 0;   ///< errno that ended standard output, and with it the group
+    int error_error_ = 0;    ///< errno that ended standard error
+    std::string log_error_;  ///< a log file that is incomplete, and why
+    std::vector<std::int64_t> surviving_pids_;
     std::optional<Failure> lost_;
     EventLoop::TimerId timeout_timer_ = 0;
     EventLoop::TimerId settle_timer_ = 0;
     EventLoop::TimerId held_timer_ = 0;
     EventLoop::TimerId stop_timer_ = 0;
     EventLoop::TimerId reader_timer_ = 0;
+    bool concluded_ = false;
     bool told_done_ = false;
     CommandResult result_;
     std::unique_ptr<OutputWriter> writer_;

@@ -182,14 +182,23 @@ RunDisplay::Options display_options(const GroupOptions& group) {
     return options;
 }
 
+/// The job is done, but what it wrote is not all there.
+Failure lost_output(std::string message) {
+    Failure failure;
+    failure.code = ReturnCode::execution_result_error;
+    failure.message = std::move(message);
+    return failure;
+}
+
 CommandResult run_job(const Job& job, bool json) {
     ignore_terminal_signals();
     InterruptWatch::block();
     const Signal abort;
     std::atomic<int> output_error = 0;
+    std::atomic<int> error_error = 0;
     OutputWriter writer([&](int fd, int error) {
+        (fd == STDOUT_FILENO ? output_error : error_error) = error;
         if (fd != STDOUT_FILENO) return;
-        output_error = error;
         abort.trigger(error == EPIPE ? "nobody reads the output" : text_of_output_error(error));
     });
     RunDisplay display(writer, display_options(job.executor.group));
@@ -202,17 +211,18 @@ CommandResult run_job(const Job& job, bool json) {
         writer.flush();
         auto ended = run.ended_group();
         result.surviving_pids = std::move(ended.surviving_pids);
-        if (result.exit_code == kExitSuccess && ended.end_failure) {
-            if (!json) display.print_error("rankexec: " + ended.end_failure->describe() + "\n");
+        if (result.exit_code != kExitSuccess) return result;
+        if (ended.end_failure) {
             result.exit_code = exit_code_of(*ended.end_failure);
             result.failure = std::move(ended.end_failure);
+        } else if (const int error = output_error != 0 ? output_error : error_error; error != 0) {
+            result.exit_code = exit_code_of_output(error);
+            result.failure = lost_output(text_of_output_error(error));
+        } else if (!ended.log_error.empty()) {
+            result.exit_code = kExitFailure;
+            result.failure = lost_output(ended.log_error);
         }
-        if (result.exit_code == kExitSuccess && output_error != 0) {
-            result.exit_code = exit_code_of_output(output_error);
-            result.failure.emplace();
-            result.failure->code = ReturnCode::task_aborted;
-            result.failure->message = text_of_output_error(output_error);
-        }
+        if (!json && result.failure) display.print_error("rankexec: " + result.failure->describe() + "\n");
         return result;
     }
     if (!json) display.print_error("rankexec: " + report.error().describe() + "\n");

@@ -105,7 +105,7 @@ int run_command_line(int argc, char** argv) {
     }
     const auto result = execute(*command);
     if (wants_json(*command)) print_json(result);
-    return result.exit_code;
+    return result.exit_code == kExitSuccess && !std::cerr ? kExitFailure : result.exit_code;
 }
 
 }  // namespace rankexec::cli

@@ -44,6 +44,9 @@ void GroupSession::launch(Context context, std::function<void(tl::expected<void,
         if (output.rank >= 0 || !ending) return hooks_.on_output(std::move(output));
         if (group_) group_->acknowledge_output(output.rank, output.bytes.size());
     };
+    callbacks.on_output_end = [this](const wire::RankOutputEnd& end) {
+        if (log_error_.empty()) log_error_ = end.log_error;
+    };
     callbacks.on_exited = [this](const wire::RankExited& report) { on_rank_exited(report); };
     callbacks.on_tail = [this](wire::TailReport&& report) { on_tail(std::move(report)); };
     callbacks.on_lost = [this](const Failure& failure) { note_loss(FirstCause::Kind::other, failure); };
@@ -388,6 +391,7 @@ void GroupSession::report(GroupReport& report) const {
     report.incarnation = incarnation_;
     report.surviving_pids = surviving_pids_;
     report.end_failure = end_failure_;
+    report.log_error = log_error_;
     if (!group_) return;
     report.run_id = group_->run_id();
     report.refused_handshakes = group_->transport()->refused_handshakes();

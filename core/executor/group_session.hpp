@@ -173,6 +173,7 @@ private:
     std::optional<Failure> failure_;
     std::vector<std::int64_t> surviving_pids_;
     std::optional<Failure> end_failure_;  ///< of a rank that was told to close
+    std::string log_error_;
     EventLoop::TimerId ready_timer_ = 0;
     EventLoop::TimerId loss_timer_ = 0;
     EventLoop::TimerId end_timer_ = 0;

@@ -64,6 +64,9 @@ struct GroupReport {
     /// The first rank that, told to close, ended by a signal or with a code of its own: a destructor of one of
     /// its components may have crashed.
     std::optional<Failure> end_failure;
+    /// After a group has ended: a log file in log_directory that could not be written to its end, and why (a full
+    /// disk); empty: none.
+    std::string log_error;
     std::uint64_t refused_handshakes = 0;  ///< connections without this run's credentials, and silent ones
     std::uint64_t dropped_messages = 0;    ///< stale or foreign messages; results of tasks that are over
 };

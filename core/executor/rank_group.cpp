@@ -412,6 +412,8 @@ private:
             if (callbacks_.on_signalled) callbacks_.on_signalled(*signalled);
         } else if (auto* tail = std::get_if<wire::TailReport>(&message)) {
             if (callbacks_.on_tail) callbacks_.on_tail(std::move(*tail));
+        } else if (const auto* end = std::get_if<wire::RankOutputEnd>(&message)) {
+            if (callbacks_.on_output_end) callbacks_.on_output_end(*end);
         } else if (const auto* taken = std::get_if<wire::RankInputTaken>(&message)) {
             input_taken(taken->rank, taken->bytes);
         }

@@ -32,6 +32,8 @@ public:
         std::function<void(const wire::RankStarted&)> on_started;
         /// Bytes that a rank wrote; acknowledge_output() them when they have been dealt with.
         std::function<void(wire::RankOutput&&)> on_output;
+        /// All output of a rank, or of the launcher command (-1), has been handed out, and its log files are closed.
+        std::function<void(const wire::RankOutputEnd&)> on_output_end = {};
         /// A rank's program ended, or could not be started (then with exit code 126 or 127 and the
         /// reason as its stderr tail). Once per rank.
         std::function<void(const wire::RankExited&)> on_exited;

@@ -141,8 +141,9 @@ void OutputCapture::write_log(Stream& stream, std::string_view bytes) {
             bytes.remove_prefix(static_cast<std::size_t>(size));
         } else if (errno != EINTR) {
             // A full disk ends this log, not the rank.
-            const std::string note =
-                "rankexec: log " + log_path(stream) + " ends here: " + std::generic_category().message(errno) + "\n";
+            const auto reason = std::generic_category().message(errno);
+            const auto note = "rankexec: log " + log_path(stream) + " ends here: " + reason + "\n";
+            if (log_error_.empty()) log_error_ = "log " + log_path(stream) + " is incomplete: " + reason;
             stream.log.reset();
             tail_.append(note);
             [[maybe_unused]] const auto written = ::write(STDERR_FILENO, note.data(), note.size());
@@ -223,7 +224,7 @@ void OutputCapture::finish_if_done() {
     if (!exited_ || finished_ || !pending_.empty() || streams_[0].pipe.valid() || streams_[1].pipe.valid()) return;
     finished_ = true;
     loop_.cancel(drain_timer_);
-    callbacks_.report(wire::RankOutputEnd{options_.rank});
+    callbacks_.report(wire::RankOutputEnd{options_.rank, log_error_});
     if (callbacks_.on_finished) callbacks_.on_finished();
 }
 

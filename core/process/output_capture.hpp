@@ -89,6 +89,7 @@ private:
     Callbacks callbacks_;
     std::array<Stream, 2> streams_;
     LineTail tail_;
+    std::string log_error_;                 ///< the first file that ended early, and why
     std::deque<wire::RankOutput> pending_;  ///< read, but not yet covered by credit
     EventLoop::TimerId drain_timer_ = 0;
     bool exited_ = false;

@@ -272,8 +272,8 @@ template <>
 struct Fields<RankOutputEnd> {
     static constexpr std::string_view kName = "RankOutputEnd";
     static auto of(auto& it) {
-        auto& [rank] = it;
-        return std::tie(rank);
+        auto& [rank, log_error] = it;
+        return std::tie(rank, log_error);
     }
 };
 

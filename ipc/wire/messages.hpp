@@ -189,6 +189,7 @@ struct RankExited {
 /// Supervisor to parent: all output of the rank has been sent.
 struct RankOutputEnd {
     std::int32_t rank = 0;
+    std::string log_error;  ///< which log file is incomplete, and why; empty: none
     friend bool operator==(const RankOutputEnd&, const RankOutputEnd&) = default;
 };
 

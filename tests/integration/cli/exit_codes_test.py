@@ -65,6 +65,13 @@ class Launch(CodesTest):
     def test_0_success(self):
         self.launch(0, script="exit 0")
 
+    def test_1_log_on_a_full_disk(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.symlink("/dev/full", os.path.join(folder, "rank-1.out"))
+            failure = self.launch(1, "--log-dir", folder, script="echo line")
+            self.assertIn("rank-1.out is incomplete: No space left", failure["message"])
+            self.launch(7, "--log-dir", folder, script='echo line; [ "$RANK" = 0 ] || exit 7')
+
     def test_2_usage(self):
         # Found before anything starts.
         done = subprocess.run([RANKEXEC, "launch", *OPTIONS, "-n", "none", "--", "true"], stderr=subprocess.PIPE,

@@ -446,6 +446,13 @@ class Usage(LaunchTest):
                 self.assertEqual(done.returncode, 1, done.stderr)
                 self.assertIn(b"cannot write output", done.stderr)
 
+    def test_errors_that_cannot_be_written(self):
+        for words in (["-n", "2", "--", "sh", "-c", "echo line >&2"], ["--json", "--", "true"]):
+            done = self.redirected(" 2>/dev/full", "launch", *words)
+            self.assertEqual(done.returncode, 1, words)
+        done = self.redirected(" 2>/dev/full", "launch", "-n", "2", "--", "sh", "-c", "echo line >&2; exit 3")
+        self.assertEqual(done.returncode, 3)
+
     def test_version_and_help(self):
         for words, expected in ((["--version"], b"rankexec 0."), (["help"], b"launch"), (["help", "launch"], b"--label")):
             done = subprocess.run([RANKEXEC, *words], stdout=subprocess.PIPE, check=False)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`rankexec run` as a user sees it: run_test.py RANKEXEC WORKER [unittest arguments]."""
 
+import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -64,6 +66,29 @@ class Success(RunTest):
         work = next(index for index, line in enumerate(lines) if line.startswith("rank  host"))
         self.assertEqual([line.split()[3] for line in lines[work + 1:work + 3]], ["20", "40"])
         self.assertEqual(done.stderr, "")
+
+    def test_output_that_cannot_be_written(self):
+        self.write()
+        for redirection in (">", "2>"):
+            line = shlex.join([RANKEXEC, "run", "--json", self.job]) + " " + redirection + "/dev/full"
+            done = subprocess.run(["/bin/sh", "-c", line], cwd=self.folder, timeout=PATIENCE, check=False,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(done.returncode, 1, done.stderr)
+        line = shlex.join([RANKEXEC, "run", self.job]) + " >/dev/full"
+        done = subprocess.run(["/bin/sh", "-c", line], cwd=self.folder, timeout=PATIENCE, check=False,
+                              stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("cannot write output: No space left", done.stderr)
+
+    def test_log_that_cannot_be_written(self):
+        self.write(group='log_dir = "logs"')
+        os.mkdir(os.path.join(self.folder, "logs"))
+        os.symlink("/dev/full", os.path.join(self.folder, "logs", "rank-1.out"))
+        done = self.run_job("--json")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        outcome = json.loads(done.stderr.splitlines()[-1])
+        self.assertEqual((outcome["exit_code"], outcome["failure"]["code"]), (1, "execution_result_error"))
+        self.assertIn("rank-1.out is incomplete: No space left", outcome["failure"]["message"])
 
     def test_options_win_over_the_job(self):
         self.write()

@@ -309,6 +309,42 @@ TEST_F(LaunchSessionTest, AReaderThatIsGoneEndsTheGroup) {
     EXPECT_EQ(finish(), 141);
 }
 
+TEST_F(LaunchSessionTest, StandardErrorThatCannotBeWrittenEndsNothingButIsNoSuccess) {
+    const UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+    options.error_fd = full.get();
+    start();
+    group.output(0, kErr, "lost\n");
+    for (int rank = 0; rank < 4; ++rank) group.exit(rank, {});
+    EXPECT_EQ(finish(), 1);
+    EXPECT_THAT(group.ends, IsEmpty());
+    EXPECT_THAT(session->result().failure->message, HasSubstr("No space left"));
+}
+
+TEST_F(LaunchSessionTest, TheLastBytesOfTheOutputCountAsWell) {
+    const UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+    options.output_fd = full.get();
+    start();
+    group.output(0, kOut, "a line without an end");  // held back until the very end
+    for (int rank = 0; rank < 4; ++rank) group.exit(rank, {});
+    EXPECT_EQ(finish(), 1);
+    EXPECT_THAT(session->result().failure->message, HasSubstr("No space left"));
+    EXPECT_THAT(text("err"), HasSubstr("No space left"));
+}
+
+TEST_F(LaunchSessionTest, ALogThatIsIncompleteIsNoSuccessButARanksFailureGoesFirst) {
+    for (const int code : {0, 9}) {
+        done = false;
+        start();
+        for (int rank = 0; rank < 4; ++rank) {
+            group.callbacks.on_output_end({rank, rank == 1 ? "log rank-1.out is incomplete: disk" : ""});
+            group.exit(rank, {false, rank == 3 ? code : 0});
+        }
+        EXPECT_EQ(finish(), code == 0 ? 1 : 9);
+        const std::string expected = code == 0 ? "log rank-1.out is incomplete: disk" : "exit code 9";
+        EXPECT_THAT(text("err"), HasSubstr(expected));
+    }
+}
+
 TEST_F(LaunchSessionTest, AReaderThatTakesNothingDoesNotHoldUpAnEndThatWasAskedFor) {
     std::signal(SIGPIPE, SIG_IGN);  // the writer is still at it when the reader goes
     const auto reader = output_to_pipe();

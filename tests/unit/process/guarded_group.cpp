@@ -112,7 +112,10 @@ void GuardedGroup::on_message(wire::Message&& message) {
         EXPECT_FALSE(exited.contains(exit->rank));
         exited[exit->rank] = *exit;
     }
-    if (auto* end = std::get_if<wire::RankOutputEnd>(&message)) ++output_ends[end->rank];
+    if (auto* end = std::get_if<wire::RankOutputEnd>(&message)) {
+        ++output_ends[end->rank];
+        log_errors[end->rank] = end->log_error;
+    }
     if (auto* taken = std::get_if<wire::RankInputTaken>(&message)) input_taken[taken->rank] += taken->bytes;
     if (auto* exit = std::get_if<wire::LauncherExited>(&message)) launcher_exited.push_back(*exit);
     if (auto* end = std::get_if<wire::SupervisionEnded>(&message)) ended.push_back(*end);

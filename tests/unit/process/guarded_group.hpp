@@ -65,6 +65,7 @@ public:
     std::map<int, std::string> output;  ///< both streams, as they came
     std::map<int, std::string> errors;  ///< standard error alone
     std::map<int, int> output_ends;
+    std::map<int, std::string> log_errors;
     std::map<int, std::uint64_t> input_taken;
     std::vector<wire::LauncherExited> launcher_exited;
     std::vector<wire::SupervisionEnded> ended;

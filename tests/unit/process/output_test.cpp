@@ -118,6 +118,7 @@ TEST_F(Output, AFullDiskEndsTheLogAndNotTheRank) {
     EXPECT_EQ(group.output[0], "hello\n");
     EXPECT_EQ(group.exited[0].status, (ExitStatus{false, 4}));
     EXPECT_THAT(group.exited[0].stderr_tail, ElementsAre(HasSubstr("No space left")));
+    EXPECT_THAT(group.log_errors[0], HasSubstr("rank-0.out is incomplete: No space left"));
 }
 
 TEST_F(Output, WithoutCreditTheRankWaitsAndTheSupervisorDoesNot) {

@@ -215,7 +215,7 @@ TEST(HostileInput, RemovedNamesThatRepeatAreRefused) {
 }
 
 TEST(HostileInput, FieldsOfALaterMinorVersionArePassedOver) {
-    const auto decoded = decode(with_body(RankOutputEnd{}, from_hex("9301"
+    const auto decoded = decode(with_body(RankOutputEnd{}, from_hex("9401a0"
                                                                     "82a16101a16293c0c0c0"
                                                                     "a178")));
     ASSERT_TRUE(decoded) << decoded.error().message;

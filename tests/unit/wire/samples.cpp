@@ -151,7 +151,7 @@ std::vector<Golden> make_goldens() {
         {RankExited{1, {false, 3}, true, {"last words"}, true, {"main+0x10"}},
          "960192c203c391aa6c61737420776f726473c391a96d61696e2b30783130",
          {}},
-        {RankOutputEnd{1}, "9101", {}},
+        {RankOutputEnd{1, "disk"}, "9201a46469736b", {}},
         {LauncherExited{{true, 15}, {"mpirun: killed"}}, "9292c30f91ae6d706972756e3a206b696c6c6564", {}},
         {SupervisionEnded{{4711, 4712}}, "9192cd1267cd1268", {}},
         {RankOutputCredit{1, 65536}, "9201ce00010000", {}},
