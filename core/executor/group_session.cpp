@@ -221,6 +221,11 @@ void GroupSession::on_rank_exited(const wire::RankExited& report) {
         return;
     }
     if (report.by_us) return;
+    if (entry.pid == 0) {
+        auto failure = failure_of_death(report, ReturnCode::launch_error);
+        failure.message = "rank " + std::to_string(report.rank) + " could not be started";
+        return note_loss(kind_of_death(report.status), std::move(failure));
+    }
     auto failure = failure_of_death(report, code_of_loss());
     failure.message =
         "rank " + std::to_string(report.rank) + " ended (" + to_string(report.status) + ") " +

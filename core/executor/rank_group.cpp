@@ -48,6 +48,12 @@ constexpr std::uint64_t kInputQueue = std::uint64_t{1} << 20U;
 constexpr int kLauncherFault = 255;
 constexpr int kNotFound = 127;
 constexpr int kNotExecutable = 126;
+constexpr int kNotServed = 125;  ///< what the program was to get is not there
+
+int code_of_start_error(int error) {
+    if (error == 0) return kNotServed;
+    return error == ENOENT || error == ENOTDIR ? kNotFound : kNotExecutable;
+}
 
 /// One rank as its supervisor reports it.
 struct RankRecord {
@@ -397,7 +403,7 @@ private:
         } else if (auto* failed = std::get_if<wire::RankNotStarted>(&message)) {
             wire::RankExited exited;
             exited.rank = failed->rank;
-            exited.status.number = failed->error == ENOENT || failed->error == ENOTDIR ? kNotFound : kNotExecutable;
+            exited.status.number = code_of_start_error(failed->error);
             exited.stderr_tail = {failed->message};
             rank_exited(std::move(exited));
         } else if (auto* output = std::get_if<wire::RankOutput>(&message)) {

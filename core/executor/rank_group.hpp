@@ -34,7 +34,7 @@ public:
         std::function<void(wire::RankOutput&&)> on_output;
         /// All output of a rank, or of the launcher command (-1), has been handed out, and its log files are closed.
         std::function<void(const wire::RankOutputEnd&)> on_output_end = {};
-        /// A rank's program ended, or could not be started (then with exit code 126 or 127 and the
+        /// A rank's program ended, or could not be started (then with exit code 125, 126 or 127 and the
         /// reason as its stderr tail). Once per rank.
         std::function<void(const wire::RankExited&)> on_exited;
         /// A signal of signal_ranks() was sent to this rank. Once per rank and call, as long as its

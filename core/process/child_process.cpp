@@ -164,9 +164,10 @@ tl::expected<pid_t, StartError> spawn(const ChildRequest& request, const std::st
     SetupError failure;
     if (::read(reader.get(), &failure, sizeof failure) == static_cast<ssize_t>(sizeof failure)) {
         std::string step = failure.step.data();
-        if (step == "chdir") step = "working directory '" + request.directory + "'";
-        return tl::make_unexpected(
-            StartError{failure.error, "cannot start '" + file + "': " + step + ": " + text_of(failure.error)});
+        const bool directory = step == "chdir";
+        if (directory) step = "working directory '" + request.directory + "'";
+        return tl::make_unexpected(StartError{directory ? 0 : failure.error,
+                                              "cannot start '" + file + "': " + step + ": " + text_of(failure.error)});
     }
     return pid;
 }

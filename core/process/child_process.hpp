@@ -30,7 +30,7 @@ struct ChildRequest {
 
 /// Why a program could not be started.
 struct StartError {
-    int error = 0;  ///< errno
+    int error = 0;  ///< errno; 0: not the program is at fault, but what it was to get (a directory, a log file)
     std::string message;
 };
 

@@ -59,12 +59,12 @@ tl::expected<OutputCapture::Writers, StartError> OutputCapture::open() {
             struct stat status {};
             const bool opened = stream.log.valid() && ::fstat(stream.log.get(), &status) == 0;
             if (!opened && errno != ENXIO) {
-                return tl::make_unexpected(StartError{
-                    errno, "cannot write log file '" + path + "': " + std::generic_category().message(errno)});
+                return tl::make_unexpected(
+                    StartError{0, "cannot write log file '" + path + "': " + std::generic_category().message(errno)});
             }
             if (!opened || !(S_ISREG(status.st_mode) || S_ISCHR(status.st_mode))) {
                 return tl::make_unexpected(
-                    StartError{EINVAL, "cannot write log file '" + path + "': it exists and is no regular file"});
+                    StartError{0, "cannot write log file '" + path + "': it exists and is no regular file"});
             }
         }
     }

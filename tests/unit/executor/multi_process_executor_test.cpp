@@ -144,6 +144,22 @@ TEST(MultiProcessExecutor, M4_AMissingWorkerIsNamed) {
     const auto ready = executor.initialise(context);
     ASSERT_FALSE(ready);
     EXPECT_THAT(ready.error().describe(), HasSubstr("/no/such/worker"));
+    EXPECT_EQ(ready.error().code, ReturnCode::launch_error);
+    EXPECT_EQ(ready.error().exit, (ExitStatus{false, 127}));
+}
+
+TEST(MultiProcessExecutor, M4_MissingFoldersAreNamedAndNotTheProgramsFault) {
+    for (const bool of_logs : {true, false}) {
+        auto options = options_for(2);
+        (of_logs ? options.group.log_directory : options.group.directory) = "/proc/no/such/folder";
+        MultiProcessExecutor executor(options);
+        Context context;
+        const auto ready = executor.initialise(context);
+        ASSERT_FALSE(ready);
+        EXPECT_EQ(ready.error().code, ReturnCode::launch_error);
+        EXPECT_EQ(ready.error().exit, (ExitStatus{false, 125}));
+        EXPECT_THAT(ready.error().describe(), HasSubstr("/proc/no/such/folder"));
+    }
 }
 
 TEST(MultiProcessExecutor, M4_AnAbortDuringInitialiseEndsTheGroup) {
