@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/core/component/component_registry.hpp"
 
+#include <cxxabi.h>
+
+#include <cstdlib>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 
@@ -8,6 +12,22 @@
 #include "rankexec/core/component/nearest_name.hpp"
 
 namespace rankexec {
+namespace {
+
+/// Of the exception that is being handled, which is no std::exception.
+std::string name_of_thrown_type() {
+    const auto* const type = abi::__cxa_current_exception_type();
+    if (type == nullptr) return "something";
+    const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(type->name(), nullptr, nullptr, nullptr),
+                                                           &std::free);
+    return name ? name.get() : type->name();
+}
+
+ConfigurationError refusal(const ComponentSpec& spec, const std::string& why) {
+    return {ConfigurationError::Kind::component_arguments, "component \"" + spec.id + "\" (" + spec.type + "): " + why};
+}
+
+}  // namespace
 
 void ComponentRegistry::add(std::string type, Factory factory) {
     if (!factories_.emplace(type, std::move(factory)).second) {
@@ -34,11 +54,15 @@ std::unique_ptr<Component> ComponentRegistry::build(const ComponentSpec& spec) c
         auto component = found->second(spec.args);
         if (component) return component;
     } catch (const std::exception& error) {
-        throw ConfigurationError(ConfigurationError::Kind::component_arguments,
-                                 "component \"" + spec.id + "\" (" + spec.type + "): " + error.what());
+        throw refusal(spec, error.what());
+    } catch (const std::string& said) {
+        throw refusal(spec, said);
+    } catch (const char* said) {
+        throw refusal(spec, said != nullptr ? said : "it threw a null pointer");
+    } catch (...) {
+        throw refusal(spec, "it threw " + name_of_thrown_type() + ", which is no std::exception");
     }
-    throw ConfigurationError(ConfigurationError::Kind::component_arguments,
-                             "component \"" + spec.id + "\" (" + spec.type + "): its factory returned nothing");
+    throw refusal(spec, "its factory returned nothing");
 }
 
 bool ComponentRegistry::contains(const std::string& type) const { return factories_.contains(type); }

@@ -70,6 +70,24 @@ TEST(ComponentRegistry, SaysWhatIsWrongWithASpec) {
     EXPECT_EQ(error_of([&] { (void)registry.build({"a", "nothing", {}}); }).kind(), Kind::component_arguments);
 }
 
+TEST(ComponentRegistry, WhateverAConstructorThrowsNamesTheComponent) {
+    struct ThrowsNumber : Component {
+        ThrowsNumber() { throw 42; }
+    };
+    struct ThrowsText : Component {
+        ThrowsText() { throw "no licence"; }
+    };
+    ComponentRegistry registry;
+    registry.add<ThrowsNumber>("number");
+    registry.add<ThrowsText>("text");
+    const std::string number = error_of([&] { (void)registry.build({"a", "number", {}}); }).what();
+    EXPECT_EQ(number, "component \"a\" (number): it threw int, which is no std::exception");
+    EXPECT_STREQ(error_of([&] {
+                     (void)registry.build({"b", "text", {}});
+                 }).what(),
+                 "component \"b\" (text): no licence");
+}
+
 TEST(ComponentRegistry, ComponentsOfAnEngineHaveUniqueIds) {
     const auto registry = a_registry();
     Engine engine;
