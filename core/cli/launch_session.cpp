@@ -192,9 +192,9 @@ CommandResult LaunchSession::judge() const {
     }
     if (lost_) return {lost_->code == ReturnCode::launch_error ? kExitLauncher : exit_code_of(*lost_), lost_};
     if (record_.all_exited()) return judge_output();
-    auto failure = failed(ReturnCode::launch_error, "launcher " + options_.group.launcher + " ended, but ranks " +
-                                                        format_ranks(record_.unreported()) +
-                                                        " have not reported how; see what it said above");
+    auto failure = failed(ReturnCode::launch_error, "launcher " + options_.group.launcher + " ended, but " +
+                                                        name_ranks(record_.unreported(), " has", " have") +
+                                                        " not reported how; see what it said above");
     failure.ranks = record_.unreported();
     return {kExitLauncher, std::move(failure)};
 }
@@ -237,8 +237,8 @@ void LaunchSession::tell_failure() {
 }
 
 std::string LaunchSession::timeout_text() const {
-    return "time-out after " + format_figure(static_cast<double>(options_.timeout->count()) / 1000) + " s: ranks " +
-           format_ranks(late_) + " were still running";
+    return "time-out after " + format_figure(static_cast<double>(options_.timeout->count()) / 1000) +
+           " s: " + name_ranks(late_, " was", " were") + " still running";
 }
 
 // ---- what ends a group early --------------------------------------------------------------------

@@ -86,10 +86,11 @@ void GroupSession::launch(Context context, std::function<void(tl::expected<void,
             for (int rank = 0; rank < options_.group.world_size; ++rank) {
                 if (!rank_at(rank).initialised) failure.ranks.push_back(rank);
             }
-            failure.message = "ranks " + format_ranks(failure.ranks) + " have not built their components within " +
+            failure.message = name_ranks(failure.ranks, " has not built its components within ",
+                                         " have not built their components within ") +
                               std::to_string(options_.ready_timeout.count()) + " ms";
         } else {
-            failure.message = "ranks " + format_ranks(failure.ranks) + " have not said hello within " +
+            failure.message = name_ranks(failure.ranks, " has not said hello within ", " have not said hello within ") +
                               std::to_string(options_.ready_timeout.count()) +
                               " ms; is their program a rankexec worker?";
         }

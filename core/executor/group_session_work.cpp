@@ -111,8 +111,8 @@ void GroupSession::expire(std::uint64_t id) {
         if (!open_->results[static_cast<std::size_t>(rank)]) failure.ranks.push_back(rank);
     }
     failure.message = "task \"" + open_->task.name + "\" has passed its deadline of " +
-                      std::to_string(open_->task.options.deadline.count()) + " ms; no answer from ranks " +
-                      format_ranks(failure.ranks);
+                      std::to_string(open_->task.options.deadline.count()) + " ms; no answer from " +
+                      name_ranks(failure.ranks);
     if (open_->verdict || !open_->cause.empty()) return;  // it is being aborted already
     open_->verdict = std::move(failure);
     ask_for_stacks();
@@ -193,7 +193,7 @@ void GroupSession::expect_end_of_task() {
             if (!open_->results[static_cast<std::size_t>(rank)]) missing.push_back(rank);
         }
         auto failure = open_->verdict ? *open_->verdict : open_->cause.choose().value_or(Failure{});
-        failure.message += "; ranks " + format_ranks(missing) + " did not return from the aborted task within " +
+        failure.message += "; " + name_ranks(missing) + " did not return from the aborted task within " +
                            std::to_string(options_.abort_grace.count()) + " ms, so the group was ended";
         if (open_->verdict) open_->verdict = failure;
         give_up(std::move(failure));

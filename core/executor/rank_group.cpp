@@ -354,7 +354,7 @@ private:
             if (!shims_->said_hello(rank)) missing.push_back(rank);
         }
         if (missing.empty() || ending_) return;
-        log::warning("launcher " + options_.launcher + " has not started ranks " + format_ranks(missing) + " yet, " +
+        log::warning("launcher " + options_.launcher + " has not started " + name_ranks(missing) + " yet, " +
                      std::to_string(std::chrono::duration_cast<std::chrono::seconds>(kStartPatience).count()) +
                      " s after the first one");
     }

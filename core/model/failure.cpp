@@ -37,7 +37,7 @@ Lines lines_of(std::string_view text, std::size_t longest) {
 }
 
 std::string name_of(const std::vector<int>& ranks) {
-    return (ranks.size() == 1 ? "rank " : "ranks ") + printable(format_ranks(ranks), kLineBytes);
+    return printable(name_ranks(ranks), kLineBytes);
 }
 
 void append(std::string& text, std::string_view more) {

@@ -22,4 +22,10 @@ std::string format_ranks(std::span<const int> ranks) {
     return out;
 }
 
+std::string name_ranks(std::span<const int> ranks, std::string_view one, std::string_view many) {
+    const auto list = format_ranks(ranks);
+    const bool single = list.find_first_of(",-") == std::string::npos;
+    return (single ? "rank " : "ranks ") + list + std::string(single ? one : many);
+}
+
 }  // namespace rankexec

@@ -41,6 +41,10 @@ TEST(Utf8, EveryByteThatIsNoPartOfACharacterIsReplaced) {
 
 TEST(RankList, IsSortedAndFolded) {
     const auto format = [](std::vector<int> ranks) { return format_ranks(ranks); };
+    const auto name = [](std::vector<int> ranks) { return name_ranks(ranks, " is", " are"); };
+    EXPECT_EQ(name({1, 1}), "rank 1 is");
+    EXPECT_EQ(name({1, 3}), "ranks 1,3 are");
+    EXPECT_EQ(name({0, 1, 2}), "ranks 0-2 are");
     EXPECT_EQ(format({}), "");
     EXPECT_EQ(format({5}), "5");
     EXPECT_EQ(format({1, 0}), "0,1");
