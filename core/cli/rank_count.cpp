@@ -14,6 +14,9 @@
 namespace rankexec::cli {
 namespace {
 
+/// This command and the guardian. Whatever else runs counts, too, but may end.
+constexpr std::int64_t kOwnProcesses = 2;
+
 /// The first number in a file of the kernel; nothing when there is none ("max", or no such file).
 std::int64_t number_in(const std::string& path) {
     std::ifstream file(path);
@@ -74,9 +77,12 @@ ProcessLimit process_limit() {
 }
 
 tl::expected<void, std::string> check_fits(int ranks, const ProcessLimit& limit) {
-    if (ranks < limit.processes) return {};
-    return tl::unexpected(std::to_string(ranks) + " ranks are more than the " + std::to_string(limit.processes) +
-                          " processes that this machine allows (" + limit.source + "); start fewer or raise it");
+    const auto needed = std::int64_t{ranks} + kOwnProcesses;
+    if (needed <= limit.processes) return {};
+    return tl::unexpected(std::to_string(ranks) + (ranks == 1 ? " rank needs " : " ranks need ") +
+                          std::to_string(needed) + " processes, with this command and its guardian, but only " +
+                          std::to_string(limit.processes) + " are allowed here (" + limit.source +
+                          "); start fewer ranks or raise it");
 }
 
 }  // namespace rankexec::cli
