@@ -63,7 +63,8 @@ milliseconds seconds(const std::string& option, const std::string& text) {
     const auto [stop, error] = std::from_chars(text.data(), end, number);
     constexpr double kYear = 365.0 * 24 * 60 * 60;
     if (error == std::errc() && stop == end && number >= 0 && number <= kYear) {
-        return milliseconds(std::llround(number * 1000));
+        // Where 0 means for ever, the shortest time must not.
+        return milliseconds(std::max(std::llround(number * 1000), number > 0 ? 1LL : 0LL));
     }
     throw UsageError{option + ": '" + text + "' is not a number of seconds"};
 }

@@ -23,6 +23,9 @@ namespace {
 
 constexpr std::int64_t kMaxRounds = 1'000'000;
 constexpr std::int64_t kMaxGpusPerRank = 1024;
+/// What check_group_options takes.
+constexpr std::chrono::milliseconds kLongestHeartbeat{std::numeric_limits<std::int32_t>::max()};
+constexpr std::chrono::milliseconds kLongestOrphanGrace{std::numeric_limits<std::uint32_t>::max()};
 constexpr std::uintmax_t kMaxFileBytes = 4U << 20U;
 
 /// Leaves the default alone when the key is absent.
@@ -94,12 +97,13 @@ void read_group(const TomlTable& table, Job& job, const std::vector<std::string>
         if (!containment) table.fail("contain", "must be \"auto\" or \"pidns\"");
         group.containment = *containment;
     }
-    assign(group.heartbeat_timeout, table.seconds("heartbeat_timeout_seconds"));
+    assign(group.heartbeat_timeout,
+           table.seconds("heartbeat_timeout_seconds", TomlTable::Zero::allowed, kLongestHeartbeat));
     assign(group.grace, table.seconds("grace_seconds"));
-    group.orphan_grace = table.seconds("orphan_grace_seconds");
-    assign(job.executor.ready_timeout, table.seconds("ready_timeout_seconds"));
-    assign(job.executor.event_timeout, table.seconds("event_timeout_seconds"));
-    assign(job.executor.end_run_timeout, table.seconds("end_run_timeout_seconds"));
+    group.orphan_grace = table.seconds("orphan_grace_seconds", TomlTable::Zero::allowed, kLongestOrphanGrace);
+    assign(job.executor.ready_timeout, table.seconds("ready_timeout_seconds", TomlTable::Zero::refused));
+    assign(job.executor.event_timeout, table.seconds("event_timeout_seconds", TomlTable::Zero::refused));
+    assign(job.executor.end_run_timeout, table.seconds("end_run_timeout_seconds", TomlTable::Zero::refused));
     assign(job.executor.abort_grace, table.seconds("abort_grace_seconds"));
 }
 

@@ -235,9 +235,9 @@ CommandResult run_job(const Job& job, bool json) {
 
 }  // namespace
 
-CommandResult run(const RunCommand& command) {
-    auto job = read_job(command.job_file, launcher_names());
-    apply_overrides(command, job);
+namespace {
+
+CommandResult run_or_describe(const RunCommand& command, Job& job) {
     if (!fits_this_machine(job.executor.group)) return {kExitUsage, {}};
     if (const auto resolved = resolve_job(job); !resolved) {
         complain(resolved.error().message);
@@ -249,6 +249,19 @@ CommandResult run(const RunCommand& command) {
     if (!text) complain(text.error().describe());
     if (!text) return {exit_code_of(text.error()), text.error()};
     return {print_text(*text), {}};
+}
+
+}  // namespace
+
+CommandResult run(const RunCommand& command) {
+    auto job = read_job(command.job_file, launcher_names());
+    apply_overrides(command, job);
+    try {
+        return run_or_describe(command, job);
+    } catch (const ConfigurationError& error) {
+        // What only shows when all of it comes together has no line.
+        throw ConfigurationError(error.kind(), job.file.string() + ": " + error.what());
+    }
 }
 
 }  // namespace rankexec::cli

@@ -104,15 +104,21 @@ std::optional<std::int64_t> TomlTable::integer(std::string_view key, std::int64_
     return value->get();
 }
 
-std::optional<std::chrono::milliseconds> TomlTable::seconds(std::string_view key) const {
+std::optional<std::chrono::milliseconds> TomlTable::seconds(std::string_view key, Zero zero,
+                                                            std::chrono::milliseconds highest) const {
     const auto* node = table_->get(key);
     if (node == nullptr) return std::nullopt;
     const auto number = node->is_number() ? node->value<double>() : std::nullopt;
     if (!number) fail_type(key, *node, "a number of seconds");
-    constexpr double kYear = 365.0 * 24 * 60 * 60;
+    const auto most = static_cast<double>(highest.count()) / 1000;
+    const bool positive = zero == Zero::refused;
     // Also refuses not-a-number, which compares false.
-    if (!(*number >= 0 && *number <= kYear)) fail(key, "must be a number of seconds from 0 to a year");
-    return std::chrono::milliseconds(std::llround(*number * 1000));
+    if (!(*number >= 0 && *number <= most) || (positive && *number == 0)) {
+        fail(key, std::string("must be a number of seconds ") + (positive ? "above 0, up to " : "from 0 to ") +
+                      (highest == kYear ? "a year" : std::to_string(highest.count() / 1000)));
+    }
+    // Where 0 means for ever, the shortest time must not.
+    return std::chrono::milliseconds(std::max(std::llround(*number * 1000), *number > 0 ? 1LL : 0LL));
 }
 
 std::vector<std::string> TomlTable::text_list(std::string_view key) const {

@@ -25,14 +25,18 @@ public:
     /// "[group]", or empty for the top of the file.
     TomlTable(const toml::table& table, std::string file, std::string name, std::vector<std::string> known);
 
+    enum class Zero { allowed, refused };
+    static constexpr std::chrono::milliseconds kYear = std::chrono::hours(24) * 365;
+
     [[nodiscard]] bool has(std::string_view key) const { return table_->contains(key); }
 
     /// Nothing when the key is absent.
     [[nodiscard]] std::optional<std::string> text(std::string_view key) const;
     [[nodiscard]] std::optional<std::int64_t> integer(std::string_view key, std::int64_t lowest,
                                                       std::int64_t highest) const;
-    /// A number of seconds, whole or not, from 0 to a year.
-    [[nodiscard]] std::optional<std::chrono::milliseconds> seconds(std::string_view key) const;
+    /// A number of seconds, whole or not; what is above 0 gives at least a millisecond.
+    [[nodiscard]] std::optional<std::chrono::milliseconds> seconds(std::string_view key, Zero zero = Zero::allowed,
+                                                                   std::chrono::milliseconds highest = kYear) const;
     /// Empty when the key is absent.
     [[nodiscard]] std::vector<std::string> text_list(std::string_view key) const;
     /// A table of texts as NAME=value, sorted by name. Empty when the key is absent. `objection` to a name: what

@@ -34,7 +34,9 @@ void check_group_options(const GroupOptions& options) {
                 options.heartbeat_timeout.count() <= std::numeric_limits<std::int32_t>::max(),
             Kind::option, "the time-out of heartbeats is not in 0..2147483647 ms");
     require(options.grace.count() >= 0, Kind::option, "the grace is negative");
-    require(!options.orphan_grace || options.orphan_grace->count() >= 0, Kind::option, "the orphan grace is negative");
+    require(!options.orphan_grace || (options.orphan_grace->count() >= 0 &&
+                                      options.orphan_grace->count() <= std::numeric_limits<std::uint32_t>::max()),
+            Kind::option, "the orphan grace is not in 0..4294967295 ms");
     for (const auto& entry : options.environment) {
         require(entry.find('=') != std::string::npos && entry.front() != '=', Kind::option,
                 "environment entry \"" + entry + "\" is not of the form NAME=value");

@@ -178,6 +178,52 @@ TEST(JobFile, RefusesValuesOutOfRange) {
     EXPECT_THAT(refusal(std::string(kSmallest) + "[workflow]\nrounds = 0\n"), HasSubstr("1 to"));
 }
 
+TEST(JobFile, EveryNumberHasItsRangeAndTypeAndALine) {
+    struct Key {
+        std::string table, name, type;
+        bool zero;
+    };
+    const std::vector<Key> keys{{"group", "ranks", "a whole number", false},
+                                {"group", "gpus_per_rank", "a whole number", true},
+                                {"group", "master_port", "a whole number", true},
+                                {"group", "heartbeat_timeout_seconds", "a number of seconds", true},
+                                {"group", "grace_seconds", "a number of seconds", true},
+                                {"group", "orphan_grace_seconds", "a number of seconds", true},
+                                {"group", "ready_timeout_seconds", "a number of seconds", false},
+                                {"group", "event_timeout_seconds", "a number of seconds", false},
+                                {"group", "end_run_timeout_seconds", "a number of seconds", false},
+                                {"group", "abort_grace_seconds", "a number of seconds", true},
+                                {"workflow", "rounds", "a whole number", false},
+                                {"workflow", "task_deadline_seconds", "a number of seconds", true}};
+    const auto text_with = [](const Key& key, const std::string& value) {
+        const std::string text = "[group]\n" + std::string(kSmallest).substr(18);  // without its ranks
+        const auto line = key.name + " = " + value + "\n";
+        if (key.table != "group") return "workflow." + line + text;
+        const auto place = text.find("[group]\n") + 8;
+        return text.substr(0, place) + line + text.substr(place);
+    };
+    for (const auto& key : keys) {
+        for (const auto* value : {"-1", "9223372036854775807", "nan", "\"1\"", "true", "[1]"}) {
+            EXPECT_THAT(refusal(text_with(key, value)),
+                        AllOf(testing::ContainsRegex("^jobs/digits.toml:[12]: "), HasSubstr("\"" + key.name + "\"")))
+                << key.name << " = " << value;
+        }
+        EXPECT_THAT(refusal(text_with(key, "\"1\"")), HasSubstr("must be " + key.type)) << key.name;
+        if (key.zero) {
+            EXPECT_NO_THROW((void)parse(text_with(key, "0"))) << key.name;
+        } else {
+            EXPECT_THAT(refusal(text_with(key, "0")), HasSubstr("\"" + key.name + "\"")) << key.name;
+        }
+    }
+    EXPECT_NO_THROW((void)parse(text_with(keys[5], "4294967")));
+    EXPECT_THAT(refusal(text_with(keys[5], "4294968")), HasSubstr("from 0 to 4294967"));
+}
+
+TEST(JobFile, TheShortestTimeIsNotNone) {
+    const auto job = parse("workflow.task_deadline_seconds = 0.0001\n" + std::string(kSmallest));
+    EXPECT_EQ(job.workflow.task_deadline, 1ms);
+}
+
 TEST(JobFile, RefusesWhatCannotBeAnArgument) {
     EXPECT_THAT(refusal("[group]\nworker = [\"a\\u0000b\"]\n"), HasSubstr("NUL"));
     EXPECT_THAT(refusal("[group]\nworker = []\n"), HasSubstr("must name a program"));
