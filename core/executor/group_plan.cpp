@@ -11,6 +11,7 @@
 #include "rankexec/core/launch/foreign_environment.hpp"
 #include "rankexec/core/model/wiping.hpp"
 #include "rankexec/core/process/host/guardian_client.hpp"
+#include "rankexec/core/system/log.hpp"
 #include "rankexec/core/system/rank_variables.hpp"
 #include "rankexec/core/system/unique_fd.hpp"
 
@@ -165,6 +166,12 @@ tl::expected<wire::Supervise, Failure> supervise_order(const GroupOptions& optio
     auto added = added_environment(options, run_id, kLoopback, master_port);
     std::erase_if(added, [](const std::string& entry) { return entry.starts_with(kGpusPerRankVariable); });
     for (const auto& entry : added) set_entry(order.program.environment, entry);
+    const bool none_found = options.gpus_per_rank > 0 && devices_here().devices == 0 &&
+                            !environment_value(order.program.environment, "CUDA_VISIBLE_DEVICES");
+    if (none_found) {
+        log::warning("GPUs are asked for, but none was found on host " + devices_here().host +
+                     "; CUDA_VISIBLE_DEVICES is set all the same");
+    }
     for (int rank = 0; rank < options.world_size; ++rank) {
         wire::RankSpec spec;
         spec.rank = rank;

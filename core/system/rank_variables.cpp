@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/core/system/rank_variables.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <system_error>
 
 namespace rankexec {
 namespace {
@@ -196,20 +200,42 @@ std::string why_reserved(std::string_view name, std::string_view address_option,
     return std::string(name) + " is set by rankexec for each rank; leave it out, or give the variable another name";
 }
 
+HostDevices devices_in(const std::string& folder) {
+    std::array<char, 256> name{};
+    HostDevices here;
+    if (::gethostname(name.data(), name.size() - 1) == 0) here.host = name.data();
+    // nvidia0, nvidia1, ...; not nvidiactl and the like.
+    constexpr std::string_view kPrefix = "nvidia";
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+        const std::string found = entry.path().filename();
+        const bool device = found.starts_with(kPrefix) && found.size() > kPrefix.size() &&
+                            found.find_first_not_of("0123456789", kPrefix.size()) == std::string::npos;
+        if (device) ++here.devices;
+    }
+    return here;
+}
+
+const HostDevices& devices_here() {
+    static const auto here = devices_in("/dev");
+    return here;
+}
+
 tl::expected<std::string, std::string> visible_devices(const std::optional<std::string>& inherited, int local_rank,
-                                                       int gpus_per_rank) {
+                                                       int gpus_per_rank, const HostDevices& here) {
     if (local_rank < 0 || gpus_per_rank < 1) return tl::unexpected(std::string("the local rank is not known"));
     const auto first = static_cast<std::size_t>(local_rank) * static_cast<std::size_t>(gpus_per_rank);
     const auto end = first + static_cast<std::size_t>(gpus_per_rank);
-    std::vector<std::string_view> given;
-    if (inherited) {
-        given = split_list(*inherited);
-        if (given.size() < end) {
-            return tl::unexpected("local rank " + std::to_string(local_rank) + " needs " +
-                                  std::to_string(gpus_per_rank) + " GPU(s), that is " + std::to_string(end) +
-                                  " on this host, but CUDA_VISIBLE_DEVICES=" + *inherited + " names " +
-                                  std::to_string(given.size()));
-        }
+    const auto list_given = inherited.value_or("");
+    const auto given = split_list(list_given);
+    const auto found = inherited ? given.size() : here.devices;
+    if (found < end && (inherited || found > 0)) {
+        return tl::unexpected("local rank " + std::to_string(local_rank) + " on host " + here.host + " needs " +
+                              std::to_string(gpus_per_rank) + " GPU(s), that is " + std::to_string(end) +
+                              " on this host, but " +
+                              (inherited ? "CUDA_VISIBLE_DEVICES=" + *inherited + " names " + std::to_string(found)
+                                         : "only " + std::to_string(found) + " were found there") +
+                              "; ask for fewer GPUs per rank, or start fewer ranks on each host");
     }
     std::string list;
     for (auto index = first; index < end; ++index) {

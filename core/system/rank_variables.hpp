@@ -62,11 +62,22 @@ inline constexpr std::string_view kForeignProgramVariable = "RANKEXEC_FOREIGN_PR
 [[nodiscard]] RANKEXEC_EXPORT std::string why_reserved(std::string_view name, std::string_view address_option,
                                                        std::string_view port_option);
 
+/// The GPUs of a host, as far as one can tell without their libraries.
+struct HostDevices {
+    std::string host;         ///< for messages
+    std::size_t devices = 0;  ///< 0: not known
+};
+/// Of this host: what NVIDIA's driver has put into `folder`.
+[[nodiscard]] RANKEXEC_EXPORT HostDevices devices_in(const std::string& folder);
+/// Those in /dev when it was first called.
+[[nodiscard]] RANKEXEC_EXPORT const HostDevices& devices_here();
+
 /// CUDA_VISIBLE_DEVICES for one rank: `gpus_per_rank` devices of its host, counted from local rank 0.
 /// `inherited` is the list that the host's processes were given, if any: then its entries, numbers or
-/// UUIDs, are shared out instead of all devices. Fails when the list has too few entries; the message
-/// says how many would be needed.
+/// UUIDs, are shared out instead of all devices. Fails when the list has too few entries, or the host too few
+/// devices; the message says how many would be needed.
 [[nodiscard]] RANKEXEC_EXPORT tl::expected<std::string, std::string> visible_devices(
-    const std::optional<std::string>& inherited, int local_rank, int gpus_per_rank);
+    const std::optional<std::string>& inherited, int local_rank, int gpus_per_rank,
+    const HostDevices& here = devices_here());
 
 }  // namespace rankexec

@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -40,13 +41,25 @@ tl::unexpected<Failure> launch_failure(std::string message) {
     return tl::unexpected(std::move(failure));
 }
 
+constexpr std::array kVariables{"XDG_RUNTIME_DIR", "TMPDIR"};
+
 std::vector<std::string> parents() {
     std::vector<std::string> found;
-    for (const char* name : {"XDG_RUNTIME_DIR", "TMPDIR"}) {
+    for (const char* name : kVariables) {
         if (const char* value = std::getenv(name); value != nullptr && *value == '/') found.emplace_back(value);
     }
     found.emplace_back("/tmp");
     return found;
+}
+
+/// What helps where this directory does not serve.
+std::string advice_on(const std::string& parent) {
+    std::string variable = "TMPDIR";
+    for (const char* name : kVariables) {
+        const char* value = std::getenv(name);
+        if (value != nullptr && value == parent) variable = name + (", which is " + parent + ",");
+    }
+    return "; set " + variable + " to a writable directory with a short path";
 }
 
 /// Empty, or why nothing can be made there.
@@ -82,8 +95,8 @@ tl::expected<std::string, Failure> choose_run_directory() {
 
 tl::expected<RunDirectory, Failure> RunDirectory::make(const std::string& path) {
     if (::mkdir(path.c_str(), 0700) != 0) {
-        return launch_failure("the run directory " + path +
-                              " cannot be made: " + std::generic_category().message(errno));
+        return launch_failure("the run directory " + path + " cannot be made: " +
+                              std::generic_category().message(errno) + advice_on(path.substr(0, path.rfind('/'))));
     }
     UniqueFd lock(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
     // Where a file system has no locks, others cannot take it for abandoned either.

@@ -11,6 +11,7 @@ import re
 import resource
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -254,9 +255,9 @@ class Environment(LaunchTest):
         self.assertEqual(got, 2 * [["from-us", "a=b"]])
 
     def test_gpus(self):
-        environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+        environment = dict(os.environ, CUDA_VISIBLE_DEVICES="4,5,6,7")
         got = self.variables("--gpus-per-rank", "2", names=["RANK", "CUDA_VISIBLE_DEVICES"], env=environment)
-        self.assertEqual(got, [["0", "0,1"], ["1", "2,3"]])
+        self.assertEqual(got, [["0", "4,5"], ["1", "6,7"]])
 
     def test_gpus_are_left_alone_by_default(self):
         environment = dict(os.environ, CUDA_VISIBLE_DEVICES="5")
@@ -382,6 +383,15 @@ class Usage(LaunchTest):
                    env={**os.environ, "CUDA_VISIBLE_DEVICES": "0,1"})
         self.assertEqual(done.returncode, 126, done.stderr)
         self.assertIn(b"needs 1 GPU(s)", done.stderr)
+        self.assertIn(socket.gethostname().encode(), done.stderr)
+
+    def test_folder_for_sockets_that_cannot_be_made(self):
+        done = subprocess.run([RANKEXEC, "launch", "--launcher", "command", "--command-template", "{rank_program}",
+                               "--", "true"], env={**os.environ, "TMPDIR": "/proc", "XDG_RUNTIME_DIR": ""},
+                              stderr=subprocess.PIPE, check=False)
+        self.assertEqual(done.returncode, 125, done.stderr)
+        self.assertIn(b"set TMPDIR", done.stderr)
+        self.assertIn(b"/proc", done.stderr)
 
     def test_too_few_open_files_start_nothing(self):
         def limit():

@@ -100,7 +100,7 @@ TEST(DryRun, ShowsCommandAndRanks) {
     group.world_size = 2;
     group.program = {"prog", "an argument"};
     group.gpus_per_rank = 1;
-    group.environment = {"NAME=a value"};
+    group.environment = {"NAME=a value", "CUDA_VISIBLE_DEVICES=0,1"};
     group.master_port = 4711;
     const auto text = describe_launch(group);
     ASSERT_TRUE(text.has_value());

@@ -4,11 +4,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
 #include "recorded_environments.hpp"
 
 namespace rankexec::worker {
 namespace {
 
+using testing::AllOf;
 using testing::Contains;
 using testing::HasSubstr;
 using testing::IsSupersetOf;
@@ -117,8 +122,6 @@ TEST(RankEnvironment, SharesOutTheGpus) {
             rank_environment("mpirun", environment, place(0, 8, local_rank, 8), {"RANKEXEC_GPUS_PER_RANK=" + gpus});
         return result ? environment_value(*result, "CUDA_VISIBLE_DEVICES").value_or("none") : result.error();
     };
-    EXPECT_EQ(devices({}, 3, "1"), "3");
-    EXPECT_EQ(devices({}, 1, "2"), "2,3");
     EXPECT_EQ(devices({"CUDA_VISIBLE_DEVICES=4,5, 6,7"}, 1, "2"), "6,7");
     EXPECT_EQ(devices({"CUDA_VISIBLE_DEVICES=GPU-a,GPU-b"}, 1, "1"), "GPU-b");
     EXPECT_EQ(devices({"CUDA_VISIBLE_DEVICES=4"}, 1, "0"), "4");
@@ -126,6 +129,26 @@ TEST(RankEnvironment, SharesOutTheGpus) {
     EXPECT_THAT(devices({"CUDA_VISIBLE_DEVICES="}, 0, "1"), HasSubstr("names 0"));
     EXPECT_THAT(devices({"CUDA_VISIBLE_DEVICES=0,-1,1"}, 1, "1"), HasSubstr("names 1"));
     EXPECT_THAT(devices({}, -1, "1"), HasSubstr("local rank is not known"));
+}
+
+TEST(RankEnvironment, DevicesAreCounted) {
+    auto folder = testing::TempDir() + "/rankexec-XXXXXX";
+    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+    for (const auto* name : {"nvidia0", "nvidia1", "nvidia10", "nvidiactl", "nvidia", "nvidia-uvm", "sda1"}) {
+        std::ofstream(folder + "/" + name) << "";
+    }
+    EXPECT_EQ(devices_in(folder).devices, 3U);
+    std::filesystem::remove_all(folder);
+    EXPECT_EQ(devices_in(folder).devices, 0U);
+}
+
+TEST(RankEnvironment, WithoutAListTheHostsDevicesAreShared) {
+    EXPECT_EQ(visible_devices({}, 3, 1, {"node", 0}), "3");
+    EXPECT_EQ(visible_devices({}, 1, 2, {"node", 4}), "2,3");
+    EXPECT_THAT(visible_devices({}, 1, 2, {"node", 3}).error(),
+                AllOf(HasSubstr("on host node needs 2 GPU(s), that is 4"), HasSubstr("only 3 were found")));
+    EXPECT_THAT(visible_devices("0,1", 0, 1000, {"node", 8}).error(),
+                AllOf(HasSubstr("on host node"), HasSubstr("names 2"), HasSubstr("fewer GPUs per rank")));
 }
 
 TEST(RankEnvironment, LeavesGpusThatSlurmHasSharedOut) {
