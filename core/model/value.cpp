@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <stdexcept>
+#include <utility>
 
 #include "rankexec/core/model/utf8.hpp"
 
@@ -35,7 +36,14 @@ void append_json_text(std::string& out, std::string_view text) {
     out += '"';
 }
 
-void append_json(std::string& out, const Value& value) {
+/// Deeper trees are no longer for people, and each level takes stack.
+constexpr int kJsonDepth = 1000;
+
+void append_json(std::string& out, const Value& value, int depth = 0) {
+    if (depth > kJsonDepth) {
+        out += "null";
+        return;
+    }
     switch (value.kind()) {
         case Value::Kind::null: out += "null"; break;
         case Value::Kind::boolean: out += *value.if_boolean() ? "true" : "false"; break;
@@ -58,7 +66,7 @@ void append_json(std::string& out, const Value& value) {
             for (const auto& element : *value.if_array()) {
                 if (!first) out += ',';
                 first = false;
-                append_json(out, element);
+                append_json(out, element, depth + 1);
             }
             out += ']';
             break;
@@ -71,7 +79,7 @@ void append_json(std::string& out, const Value& value) {
                 first = false;
                 append_json_text(out, key);
                 out += ':';
-                append_json(out, member);
+                append_json(out, member, depth + 1);
             }
             out += '}';
             break;
@@ -121,12 +129,81 @@ Value& Value::operator[](std::string_view key) {
     return map->emplace(std::string(key), Value{}).first->second;
 }
 
-bool operator==(const Value& left, const Value& right) noexcept {
-    if (left.kind() != right.kind()) return false;
-    if (const auto* real = left.if_real()) {
-        return std::bit_cast<std::uint64_t>(*real) == std::bit_cast<std::uint64_t>(*right.if_real());
+Value::Value(const Value& other) {
+    struct Step {
+        const Value* from;
+        Value* to;
+    };
+    std::vector<Step> open{{&other, this}};
+    while (!open.empty()) {
+        const auto [from, to] = open.back();
+        open.pop_back();
+        if (const auto* array = from->if_array()) {
+            auto& copy = to->data_.emplace<Array>(array->size());
+            for (std::size_t index = 0; index < copy.size(); ++index) open.push_back({&(*array)[index], &copy[index]});
+        } else if (const auto* map = from->if_map()) {
+            auto& copy = to->data_.emplace<Map>();
+            for (const auto& [key, member] : *map) {
+                open.push_back({&member, &copy.emplace_hint(copy.end(), key, Value{})->second});
+            }
+        } else {
+            to->data_ = from->data_;
+        }
     }
-    return left.data_ == right.data_;
+}
+
+void Value::release() noexcept {
+    std::vector<Value> open;
+    const auto take_out_of = [&open](Value& value) {
+        const auto take = [&open](Value& inner) {
+            if (inner.kind() < Kind::array) return;
+            open.push_back(std::move(inner));
+            inner.data_ = std::monostate{};
+        };
+        if (auto* array = value.if_array()) {
+            for (auto& element : *array) take(element);
+        } else if (auto* map = value.if_map()) {
+            for (auto& [key, member] : *map) take(member);
+        }
+    };
+    take_out_of(*this);
+    while (!open.empty()) {
+        Value next(std::move(open.back()));
+        open.pop_back();
+        take_out_of(next);
+    }
+}
+
+bool operator==(const Value& left, const Value& right) noexcept {
+    struct Pair {
+        const Value* left;
+        const Value* right;
+    };
+    std::vector<Pair> open{{&left, &right}};
+    while (!open.empty()) {
+        const auto [one, other] = open.back();
+        open.pop_back();
+        if (one->kind() != other->kind()) return false;
+        if (const auto* real = one->if_real()) {
+            if (std::bit_cast<std::uint64_t>(*real) != std::bit_cast<std::uint64_t>(*other->if_real())) return false;
+        } else if (const auto* array = one->if_array()) {
+            const auto& others = *other->if_array();
+            if (array->size() != others.size()) return false;
+            for (std::size_t index = 0; index < array->size(); ++index) {
+                open.push_back({&(*array)[index], &others[index]});
+            }
+        } else if (const auto* map = one->if_map()) {
+            const auto& others = *other->if_map();
+            if (map->size() != others.size()) return false;
+            for (auto mine = map->begin(), theirs = others.begin(); mine != map->end(); ++mine, ++theirs) {
+                if (mine->first != theirs->first) return false;
+                open.push_back({&mine->second, &theirs->second});
+            }
+        } else if (one->data_ != other->data_) {
+            return false;
+        }
+    }
+    return true;
 }
 
 std::string_view to_string(Value::Kind kind) noexcept {

@@ -45,6 +45,18 @@ public:
     Value(Array value) : data_(std::move(value)) {}
     Value(Map value) : data_(std::move(value)) {}
 
+    // Without recursion: a tree that user code makes may be deeper than a stack.
+    ~Value() {
+        if (kind() >= Kind::array) release();
+    }
+    Value(const Value& other);
+    Value(Value&& other) noexcept = default;
+    Value& operator=(const Value& other) {
+        if (this != &other) data_ = std::move(Value(other).data_);
+        return *this;
+    }
+    Value& operator=(Value&& other) noexcept = default;
+
     [[nodiscard]] Kind kind() const noexcept { return static_cast<Kind>(data_.index()); }
     [[nodiscard]] bool is_null() const noexcept { return kind() == Kind::null; }
 
@@ -78,6 +90,9 @@ public:
     friend RANKEXEC_EXPORT bool operator==(const Value& left, const Value& right) noexcept;
 
 private:
+    /// Takes the lists and maps out of this list or map and destroys them one by one.
+    void release() noexcept;
+
     std::variant<std::monostate, bool, std::int64_t, double, std::string, Bytes, Array, Map> data_;
 };
 
@@ -85,7 +100,7 @@ private:
 [[nodiscard]] RANKEXEC_EXPORT std::string_view to_string(Value::Kind kind) noexcept;
 
 /// Compact JSON, for logs and people: bytes appear as {"bytes": n}, text that is not valid UTF-8 with
-/// replacement characters, not-a-number and infinities as null.
+/// replacement characters, not-a-number and infinities as null, and so what is nested more than 1000 deep.
 [[nodiscard]] RANKEXEC_EXPORT std::string to_json(const Value& value);
 
 }  // namespace rankexec

@@ -194,6 +194,15 @@ public:
             (void)abort.wait_for(std::chrono::seconds(60));
             return {};
         }
+        if (task == "deep_result") {
+            Shareable reply;
+            for (int level = 0; level < 100'000; ++level) {
+                Value::Array outer;
+                outer.push_back(std::move(reply.body));
+                reply.body = std::move(outer);
+            }
+            return reply;
+        }
         if (task == "large_result") {
             Shareable reply;
             if (meant) reply.body = std::string(std::size_t{17} << 20U, 'x');

@@ -573,6 +573,21 @@ TEST_F(Group, AResultOverTheLimitIsAnErrorOfItsRankAndTheGroupWorksOn) {
     EXPECT_TRUE(execute("echo").ok());
 }
 
+TEST_F(Group, WhatIsNestedTooDeepIsAnErrorAndTheGroupWorksOn) {
+    start(2);
+    const auto reply = execute("deep_result");
+    EXPECT_EQ(reply.code, ReturnCode::execution_result_error);
+    EXPECT_THAT(reply.failure->message, HasSubstr("more than 64 deep"));
+    Shareable input;
+    for (int level = 0; level < 100'000; ++level) {
+        Value::Array outer;
+        outer.push_back(std::move(input.body));
+        input.body = std::move(outer);
+    }
+    EXPECT_EQ(execute("echo", input).code, ReturnCode::bad_request_data);
+    EXPECT_TRUE(execute("echo").ok());
+}
+
 TEST(MultiProcessExecutor, M8_RanksThatFindTheirParentGoneEndThemselves) {
     int ends[2];
     ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);

@@ -67,6 +67,30 @@ TEST(Value, EqualityTellsKindsApartAndTakesRealsByTheirBits) {
     EXPECT_EQ(Value(Value::Array{nan}), Value(Value::Array{nan}));
 }
 
+TEST(Value, DepthTakesNoStack) {
+    Value deep(1);
+    for (int level = 0; level < 1'000'000; ++level) {
+        if (level % 2 == 0) {
+            Value::Array outer;
+            outer.push_back(std::move(deep));
+            deep = std::move(outer);
+        } else {
+            Value::Map outer;
+            outer.emplace("x", std::move(deep));
+            deep = std::move(outer);
+        }
+    }
+    Value copy(deep);
+    EXPECT_TRUE(copy == deep);
+    Value other;
+    other = copy;
+    deep = 2;
+    EXPECT_FALSE(other == deep);
+    EXPECT_LT(to_json(copy).size(), 10'000U);
+    other = std::move(*copy.if_map()->begin()->second.if_array()->begin());
+    EXPECT_FALSE(other == copy);
+}
+
 TEST(Value, JsonOfEveryKind) {
     Value tree;
     tree["a"] = Value::Array{nullptr, true, -1, 0.5, Bytes(3)};
