@@ -225,6 +225,7 @@ void GroupSession::on_rank_exited(const wire::RankExited& report) {
     if (entry.pid == 0) {
         auto failure = failure_of_death(report, ReturnCode::launch_error);
         failure.message = "rank " + std::to_string(report.rank) + " could not be started";
+        for (const auto& why : std::exchange(failure.stderr_tail, {})) failure.message += ": " + why;
         return note_loss(kind_of_death(report.status), std::move(failure));
     }
     auto failure = failure_of_death(report, code_of_loss());

@@ -36,9 +36,7 @@ Lines lines_of(std::string_view text, std::size_t longest) {
     return lines;
 }
 
-std::string name_of(const std::vector<int>& ranks) {
-    return printable(name_ranks(ranks), kLineBytes);
-}
+std::string name_of(const std::vector<int>& ranks) { return printable(name_ranks(ranks), kLineBytes); }
 
 void append(std::string& text, std::string_view more) {
     if (!more.empty()) text.append(text.empty() ? "" : ", ").append(more);

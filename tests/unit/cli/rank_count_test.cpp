@@ -31,7 +31,8 @@ TEST(RankCount, NamesTheLimitThatItExceeds) {
     EXPECT_FALSE(check_fits(99, {100, "ulimit -u"}).has_value());
     const auto refused = check_fits(200, {100, "ulimit -u"});
     ASSERT_FALSE(refused.has_value());
-    EXPECT_THAT(refused.error(), HasSubstr("200 ranks need 202 processes, with this command and its guardian, but only 100 are"));
+    EXPECT_THAT(refused.error(),
+                HasSubstr("200 ranks need 202 processes, with this command and its guardian, but only 100 are"));
     EXPECT_THAT(refused.error(), HasSubstr("ulimit -u"));
 }
 

@@ -158,7 +158,7 @@ TEST(MultiProcessExecutor, M4_MissingFoldersAreNamedAndNotTheProgramsFault) {
         ASSERT_FALSE(ready);
         EXPECT_EQ(ready.error().code, ReturnCode::launch_error);
         EXPECT_EQ(ready.error().exit, (ExitStatus{false, 125}));
-        EXPECT_THAT(ready.error().describe(), HasSubstr("/proc/no/such/folder"));
+        EXPECT_THAT(ready.error().message, HasSubstr("/proc/no/such/folder"));
     }
 }
 
