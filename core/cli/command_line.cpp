@@ -311,7 +311,7 @@ Command parse(std::vector<std::string> arguments, const std::vector<std::string>
         if (run->parsed() && !run->remaining().empty()) refuse_extra(*run, run->remaining().front());
         throw UsageError{reworded(error, app, arguments)};
     }
-    if (launch->parsed()) return launch_command(words, *launch, launchers, std::move(program));
+    if (launch->parsed()) return launch_command(words, *launch, launchers, program);
     if (run->parsed()) return run_command(words, launchers);
     return PrintCommand{app.help()};
 }

@@ -187,9 +187,11 @@ tl::expected<std::string, StartError> find_executable(const std::string& name, c
         const auto end = rest.find(':');
         std::string file(rest.substr(0, end));
         if (file.empty()) file = ".";
-        file += "/" + name;
+        file.append("/").append(name);
         const bool relative = file.front() != '/' && !directory.empty();
-        if (is_executable_file(relative ? directory + "/" + file : file)) return file;
+        auto place = file;
+        if (relative) place.insert(0, "/").insert(0, directory);
+        if (is_executable_file(place)) return file;
         if (errno == EACCES) error = EACCES;
         if (end == std::string_view::npos) break;
         rest.remove_prefix(end + 1);

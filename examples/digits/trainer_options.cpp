@@ -71,7 +71,7 @@ private:
 }  // namespace
 
 TrainerOptions parse_trainer_options(const Value::Map& args) {
-    constexpr std::int64_t day = 24 * 3600 * 1000;
+    constexpr std::int64_t kDay = 24 * 3600 * 1000;
     TrainerOptions options;
     Arguments arguments(args);
     arguments.text("data", options.data);
@@ -85,8 +85,8 @@ TrainerOptions parse_trainer_options(const Value::Map& args) {
     arguments.text("interface", options.collective.interface);
     std::int64_t connect_timeout = options.collective.connect_timeout.count();
     std::int64_t timeout = options.collective.timeout.count();
-    arguments.integer("connect_timeout_ms", connect_timeout, 1, day);
-    arguments.integer("timeout_ms", timeout, 1, day);
+    arguments.integer("connect_timeout_ms", connect_timeout, 1, kDay);
+    arguments.integer("timeout_ms", timeout, 1, kDay);
     options.collective.connect_timeout = std::chrono::milliseconds(connect_timeout);
     options.collective.timeout = std::chrono::milliseconds(timeout);
     arguments.refuse_others();
