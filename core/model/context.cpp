@@ -87,7 +87,7 @@ struct Context::State {
     mutable std::mutex mutex;
     std::shared_ptr<StickyProperties> sticky;
     PropertyMap properties;
-    std::map<std::string, std::any, std::less<>> locals;
+    NameMap<std::any> locals;
     ContextChanges changes;
 };
 
@@ -142,7 +142,7 @@ std::any Context::local(std::string_view name) const {
 PropertyMap Context::serialisable() const {
     const std::lock_guard lock(state_->mutex);
     auto properties = state_->properties;
-    std::erase_if(properties, [](const auto& entry) { return describes_event(entry.first); });
+    erase_if(properties, [](const auto& entry) { return describes_event(entry.first); });
     return properties;
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <any>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -38,7 +37,7 @@ struct Property {
     friend bool operator==(const Property&, const Property&) = default;
 };
 
-using PropertyMap = std::map<std::string, Property, std::less<>>;
+using PropertyMap = NameMap<Property>;
 
 /// What handlers set or removed, relative to a known state.
 struct RANKEXEC_EXPORT ContextChanges {

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "rankexec/core/model/export.hpp"
+#include "rankexec/core/model/name_map.hpp"
 
 namespace rankexec {
 
@@ -28,7 +28,7 @@ class RANKEXEC_EXPORT Value {
 public:
     using Array = std::vector<Value>;
     /// Ordered, so that equal trees have equal encodings.
-    using Map = std::map<std::string, Value, std::less<>>;
+    using Map = NameMap<Value>;
 
     enum class Kind { null, boolean, integer, real, text, bytes, array, map };
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "rankexec/core/model/export.hpp"
@@ -48,5 +50,39 @@ struct WipingAllocator {
 };
 
 using WipedBytes = std::vector<std::byte, WipingAllocator<std::byte>>;
+
+/// Bytes to append to, likewise overwritten before they are freed. Other than a vector it leaves new bytes as they are,
+/// so that an encoder pays for what it writes only. Not thread-safe.
+class WipedBuffer {
+public:
+    explicit WipedBuffer(std::size_t capacity) { reserve(capacity); }
+    ~WipedBuffer() { WipingAllocator<std::byte>().deallocate(data_, capacity_); }
+    WipedBuffer(const WipedBuffer&) = delete;
+    WipedBuffer& operator=(const WipedBuffer&) = delete;
+
+    [[nodiscard]] const std::byte* data() const noexcept { return data_; }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+    /// `count` more bytes, to be written by the caller; valid until the next call.
+    [[nodiscard]] std::byte* extend(std::size_t count) {
+        if (capacity_ - size_ < count) reserve(std::max(size_ + count, 2 * capacity_));
+        return data_ + std::exchange(size_, size_ + count);
+    }
+    /// Takes the last `count` bytes back.
+    void shorten(std::size_t count) noexcept { size_ -= count; }
+
+private:
+    void reserve(std::size_t capacity) {
+        auto* const data = WipingAllocator<std::byte>().allocate(capacity);
+        if (size_ > 0) std::memcpy(data, data_, size_);
+        if (data_ != nullptr) WipingAllocator<std::byte>().deallocate(data_, capacity_);
+        data_ = data;
+        capacity_ = capacity;
+    }
+
+    std::byte* data_ = nullptr;
+    std::size_t size_ = 0;
+    std::size_t capacity_ = 0;
+};
 
 }  // namespace rankexec

@@ -152,6 +152,22 @@ bool BodyReader::read(Tensor& tensor) {
     return true;
 }
 
+bool BodyReader::read_map(std::size_t count, NameMap<Value>& map, std::size_t depth) {
+    NameMap<Value>::Builder builder(std::min(count, kExpected));
+    for (; count > 0; --count) {
+        Token name;
+        Token content;
+        if (!in_.next(Kind::text, name) || !in_.next(content)) return false;
+        // Made in place; text is what most headers are.
+        if (content.kind == Kind::text) {
+            builder.add(name.text(), content.text());
+        } else if (!read_value(content, builder.add(name.text()), depth)) {
+            return false;
+        }
+    }
+    return finish(builder, map);
+}
+
 bool BodyReader::read_value(const Token& token, Value& value, std::size_t depth) {
     switch (token.kind) {
         case Kind::nil: value = nullptr; return true;
@@ -164,7 +180,7 @@ bool BodyReader::read_value(const Token& token, Value& value, std::size_t depth)
             if (depth == limits_->depth) return in_.fail(too_deep(*limits_));
             value = Value::Array{};
             auto& array = *value.if_array();
-            array.reserve(token.count);
+            array.reserve(std::min(token.count, kExpected));
             for (std::size_t index = 0; index < token.count; ++index) {
                 Token element;
                 if (!in_.next(element) || !read_value(element, array.emplace_back(), depth + 1)) return false;
@@ -174,15 +190,7 @@ bool BodyReader::read_value(const Token& token, Value& value, std::size_t depth)
         case Kind::map: {
             if (depth == limits_->depth) return in_.fail(too_deep(*limits_));
             value = Value::Map{};
-            auto& map = *value.if_map();
-            for (auto count = token.count; count > 0; --count) {
-                Value* content = nullptr;
-                Token element;
-                if (!add_entry(map, content) || !in_.next(element) || !read_value(element, *content, depth + 1)) {
-                    return false;
-                }
-            }
-            return true;
+            return read_map(token.count, *value.if_map(), depth + 1);
         }
     }
     return in_.fail("a value of unknown kind");

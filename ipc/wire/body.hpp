@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -28,7 +29,7 @@ namespace rankexec::wire {
 /// Writes structs as arrays of their fields; tensors leave their bytes in frames.
 class BodyWriter {
 public:
-    BodyWriter(WipedBytes& buffer, const Limits& limits) : out_(buffer, limits), limits_(&limits) {}
+    BodyWriter(WipedBuffer& buffer, const Limits& limits) : out_(buffer, limits), limits_(&limits) {}
 
     template <WireStruct Struct>
     [[nodiscard]] bool write(const Struct& value) {
@@ -75,6 +76,13 @@ private:
 
     template <typename T>
     [[nodiscard]] bool write(const std::map<std::string, T, std::less<>>& map) {
+        return write_entries(map);
+    }
+    template <typename T>
+    [[nodiscard]] bool write(const NameMap<T>& map) {
+        return write_entries(map);
+    }
+    [[nodiscard]] bool write_entries(const auto& map) {
         if (!out_.map(map.size())) return false;
         for (const auto& [name, content] : map) {
             if (!out_.text(name) || !write(content)) return false;
@@ -113,6 +121,9 @@ public:
 private:
     using Token = MsgpackReader::Token;
     using Kind = MsgpackReader::Kind;
+    static constexpr auto kTwice = "a name that the map already has";
+    /// Elements of a list or map that room is made for before they have come: a peer may announce more.
+    static constexpr std::size_t kExpected = 1024;
 
     [[nodiscard]] bool read_struct_header(std::size_t fields, std::size_t& count);
     [[nodiscard]] bool skip_elements(std::size_t count);
@@ -172,9 +183,7 @@ private:
     [[nodiscard]] bool read(std::vector<T>& list) {
         Token token;
         if (!in_.next(Kind::array, token)) return false;
-        // The reader has checked the count against the bytes; a struct needs more than one of them
-        // and grows as it comes.
-        if constexpr (!WireStruct<T>) list.reserve(token.count);
+        list.reserve(std::min(token.count, kExpected));
         for (std::size_t index = 0; index < token.count; ++index) {
             if (!read(list.emplace_back())) return false;
         }
@@ -188,22 +197,38 @@ private:
         Token token;
         if (!in_.next(Kind::map, token)) return false;
         for (auto count = token.count; count > 0; --count) {
-            T* content = nullptr;
-            if (!add_entry(map, content) || !read(*content)) return false;
+            Token name;
+            if (!in_.next(Kind::text, name)) return false;
+            const auto size = map.size();
+            // Names usually come sorted: the end is then the right place.
+            const auto entry = map.try_emplace(map.end(), std::string(name.text()));
+            if (map.size() == size) return in_.fail(kTwice);
+            if (!read(entry->second)) return false;
         }
         return true;
     }
 
-    /// Reads a name and makes its entry.
     template <typename T>
-    [[nodiscard]] bool add_entry(std::map<std::string, T, std::less<>>& map, T*& content) {
-        Token name;
-        if (!in_.next(Kind::text, name)) return false;
-        const auto size = map.size();
-        // Names usually come sorted: the end is then the right place.
-        const auto entry = map.try_emplace(map.end(), std::string(name.text()));
-        if (map.size() == size) return in_.fail("a name that the map already has");
-        content = &entry->second;
+    [[nodiscard]] bool read(NameMap<T>& map) {
+        Token token;
+        if (!in_.next(Kind::map, token)) return false;
+        typename NameMap<T>::Builder builder(std::min(token.count, kExpected));
+        for (auto count = token.count; count > 0; --count) {
+            Token name;
+            if (!in_.next(Kind::text, name) || !read(builder.add(name.text()))) return false;
+        }
+        return finish(builder, map);
+    }
+    [[nodiscard]] bool read(NameMap<Value>& map) {
+        Token token;
+        return in_.next(Kind::map, token) && read_map(token.count, map, 0);
+    }
+    [[nodiscard]] bool read_map(std::size_t count, NameMap<Value>& map, std::size_t depth);
+    template <typename T>
+    [[nodiscard]] bool finish(typename NameMap<T>::Builder& builder, NameMap<T>& map) {
+        auto built = builder.finish();
+        if (!built) return in_.fail(kTwice);
+        map = std::move(*built);
         return true;
     }
 

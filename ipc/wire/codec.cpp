@@ -20,6 +20,11 @@ constexpr auto kMessageTypes = std::variant_size_v<Message>;
 /// An envelope is a handful of small fields; the run id is its only text.
 constexpr Limits kEnvelopeLimits{.body_bytes = kEnvelopeBytes, .nodes = 64, .text_bytes = 64};
 
+/// Envelope and body of a task with a few headers and properties.
+constexpr std::size_t kUsualBytes = 1024;
+
+std::span<const std::byte> written(const WipedBuffer& buffer) { return {buffer.data(), buffer.size()}; }
+
 using Bodies = std::make_index_sequence<kMessageTypes>;
 
 template <std::size_t Index>
@@ -96,15 +101,14 @@ tl::expected<EncodedBody, std::string> encode_body(const Message& message, const
     const auto refused = [&](const std::string& what) {
         return tl::unexpected(std::string(name_of(message)) + ": " + what);
     };
-    const auto buffer = std::make_shared<WipedBytes>();
-    buffer->reserve(512);
+    const auto buffer = std::make_shared<WipedBuffer>(kUsualBytes);
     BodyWriter writer(*buffer, limits);
     if (!std::visit([&](const auto& body) { return writer.write(body); }, message)) return refused(writer.error());
 
     EncodedBody result;
     result.type = static_cast<std::uint16_t>(message.index() + 1);
     result.frames.reserve(1 + writer.tensor_frames().size());
-    result.frames.push_back({*buffer, buffer});
+    result.frames.push_back({written(*buffer), buffer});
     for (auto& frame : writer.tensor_frames()) result.frames.push_back(std::move(frame));
     if (const auto excess = over_limit(result.frames, limits, false)) return refused(*excess);
     return result;
@@ -113,13 +117,12 @@ tl::expected<EncodedBody, std::string> encode_body(const Message& message, const
 tl::expected<std::vector<Frame>, std::string> with_envelope(Envelope envelope, const EncodedBody& body) {
     envelope.version = kVersion;
     envelope.type = body.type;
-    const auto buffer = std::make_shared<WipedBytes>();
-    buffer->reserve(kEnvelopeBytes);
+    const auto buffer = std::make_shared<WipedBuffer>(kEnvelopeBytes);
     BodyWriter writer(*buffer, kEnvelopeLimits);
     if (!writer.write(envelope)) return tl::unexpected("envelope: " + writer.error());
     std::vector<Frame> frames;
     frames.reserve(1 + body.frames.size());
-    frames.push_back({*buffer, buffer});
+    frames.push_back({written(*buffer), buffer});
     frames.insert(frames.end(), body.frames.begin(), body.frames.end());
     return frames;
 }
@@ -131,15 +134,14 @@ tl::expected<std::vector<Frame>, std::string> encode(Envelope envelope, const Me
         return tl::unexpected(std::string(name_of(message)) + ": " + what);
     };
 
-    const auto buffer = std::make_shared<WipedBytes>();
-    buffer->reserve(512);
+    const auto buffer = std::make_shared<WipedBuffer>(kUsualBytes);
     BodyWriter envelope_writer(*buffer, kEnvelopeLimits);
     if (!envelope_writer.write(envelope)) return refused("envelope: " + envelope_writer.error());
     const auto envelope_size = buffer->size();
     BodyWriter writer(*buffer, limits);
     if (!std::visit([&](const auto& body) { return writer.write(body); }, message)) return refused(writer.error());
 
-    const std::span<const std::byte> bytes(*buffer);
+    const auto bytes = written(*buffer);
     std::vector<Frame> frames;
     frames.reserve(2 + writer.tensor_frames().size());
     frames.push_back({bytes.first(envelope_size), buffer});

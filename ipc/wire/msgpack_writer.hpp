@@ -19,8 +19,8 @@ namespace rankexec::wire {
 class MsgpackWriter {
 public:
     /// Appends to `buffer`, which must outlive the writer.
-    MsgpackWriter(WipedBytes& buffer, const Limits& limits)
-        : buffer_(&buffer), begin_(buffer.size()), limits_(&limits) {}
+    MsgpackWriter(WipedBuffer& buffer, const Limits& limits)
+        : buffer_(&buffer), begin_(buffer.size()), limits_(&limits), nodes_left_(limits.nodes) {}
 
     [[nodiscard]] bool nil();
     [[nodiscard]] bool boolean(bool value);
@@ -38,14 +38,25 @@ public:
     [[nodiscard]] const std::string& error() const noexcept { return error_; }
 
 private:
-    [[nodiscard]] bool begin_element();
-    [[nodiscard]] bool end_element();
+    /// Room for one element of at most that many bytes; nullptr when there is none, or was an error before.
+    [[nodiscard]] std::byte* begin_element(std::size_t bytes) {
+        if (nodes_left_ == 0) return refuse_element();
+        --nodes_left_;
+        return buffer_->extend(bytes);
+    }
+    /// The element ends at `end`; what it has not used is given back.
+    [[nodiscard]] bool end_element(const std::byte* end);
+    [[nodiscard]] std::byte* refuse_element();
+    /// `size` is that of text or bytes.
     [[nodiscard]] bool fits(std::string_view what, std::size_t size);
+    [[nodiscard]] bool pack(const auto& write);
+    [[nodiscard]] bool long_text(std::string_view value);
+    [[nodiscard]] bool append(const void* content, std::size_t size);
 
-    WipedBytes* buffer_;
+    WipedBuffer* buffer_;
     std::size_t begin_;
     const Limits* limits_;
-    std::size_t nodes_ = 0;
+    std::size_t nodes_left_;  ///< 0 after an error, too
     std::string error_;
 };
 
