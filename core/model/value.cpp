@@ -130,6 +130,10 @@ Value& Value::operator[](std::string_view key) {
 }
 
 Value::Value(const Value& other) {
+    if (other.kind() < Kind::array) {
+        data_ = other.data_;
+        return;
+    }
     struct Step {
         const Value* from;
         Value* to;
@@ -143,8 +147,14 @@ Value::Value(const Value& other) {
             for (std::size_t index = 0; index < copy.size(); ++index) open.push_back({&(*array)[index], &copy[index]});
         } else if (const auto* map = from->if_map()) {
             auto& copy = to->data_.emplace<Map>();
+            copy.reserve(map->size());
             for (const auto& [key, member] : *map) {
-                open.push_back({&member, &copy.emplace_hint(copy.end(), key, Value{})->second});
+                auto& place = copy[key];
+                if (member.kind() < Kind::array) {
+                    place.data_ = member.data_;
+                } else {
+                    open.push_back({&member, &place});
+                }
             }
         } else {
             to->data_ = from->data_;
