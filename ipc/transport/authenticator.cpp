@@ -112,7 +112,7 @@ void Authenticator::answer(std::vector<zmq::message_t>&& request) {
     while (!request.empty()) {
         route.push_back(std::move(request.front()));
         request.erase(request.begin());
-        if (route.back().size() == 0) break;
+        if (route.back().empty()) break;
     }
     if (request.size() <= kRequestId) return;
     const auto peer = check(request);

@@ -21,18 +21,17 @@ namespace {
 
 /// Fields one after the other: integers little-endian, text as u32 length and bytes. A format of its
 /// own, because the secret must not pass through buffers that a general encoder leaves behind.
-class Writer {
-public:
+struct Writer {
     void number(std::uint64_t value, int bytes) {
         for (int index = 0; index < bytes; ++index)
-            out_.push_back(static_cast<std::byte>(value >> (8U * static_cast<unsigned>(index))));
+            out.push_back(static_cast<std::byte>(value >> (8U * static_cast<unsigned>(index))));
     }
     void text(std::string_view value) {
         number(value.size(), 4);
         bytes(std::as_bytes(std::span(value.data(), value.size())));
     }
-    void bytes(std::span<const std::byte> value) { out_.insert(out_.end(), value.begin(), value.end()); }
-    WipedBytes out_;
+    void bytes(std::span<const std::byte> value) { out.insert(out.end(), value.begin(), value.end()); }
+    WipedBytes out;
 };
 
 class Reader {
@@ -125,10 +124,10 @@ std::string Bootstrap::to_text() const {
     for (const auto port : ports) writer.number(static_cast<std::uint64_t>(port), 2);
     writer.number(static_cast<std::uint64_t>(heartbeat_timeout.count()), 8);
 
-    const auto length = sodium_base64_encoded_len(writer.out_.size(), sodium_base64_VARIANT_URLSAFE);
+    const auto length = sodium_base64_encoded_len(writer.out.size(), sodium_base64_VARIANT_URLSAFE);
     std::string text(length, '\0');
-    sodium_bin2base64(text.data(), length, reinterpret_cast<const unsigned char*>(writer.out_.data()),
-                      writer.out_.size(), sodium_base64_VARIANT_URLSAFE);
+    sodium_bin2base64(text.data(), length, reinterpret_cast<const unsigned char*>(writer.out.data()), writer.out.size(),
+                      sodium_base64_VARIANT_URLSAFE);
     text.pop_back();
     return text;
 }

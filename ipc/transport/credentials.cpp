@@ -12,7 +12,8 @@
 namespace rankexec {
 namespace {
 
-static_assert(Secret::kSize == crypto_kdf_KEYBYTES && Secret::kSize == crypto_box_SEEDBYTES);
+static_assert(Secret::kSize == crypto_kdf_KEYBYTES);
+static_assert(Secret::kSize == crypto_box_SEEDBYTES);
 
 const unsigned char* raw(std::span<const std::byte> bytes) {
     return reinterpret_cast<const unsigned char*>(bytes.data());

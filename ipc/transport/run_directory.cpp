@@ -87,7 +87,7 @@ tl::expected<std::string, Failure> choose_run_directory() {
             remove_abandoned_run_directories(parent, kAbandoned);
             return path;
         }
-        tried += " " + parent + " (" + why + ")";
+        tried.append(" ").append(parent).append(" (").append(why).append(")");
     }
     return launch_failure("no run directory could be made; tried" + tried +
                           "; set TMPDIR to a writable directory with a short path");

@@ -47,12 +47,13 @@ Owner* take_over(void* owner) {
 /// to another thread. What we did with it is then no use of what is another descriptor.
 class ForeignDescriptor {
 public:
+    // NOLINTNEXTLINE(modernize-use-equals-default): empty only without that sanitizer
     ForeignDescriptor() {
 #ifdef __SANITIZE_THREAD__
         AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
 #endif
     }
-    ~ForeignDescriptor() {
+    ~ForeignDescriptor() {  // NOLINT(modernize-use-equals-default): likewise
 #ifdef __SANITIZE_THREAD__
         AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
 #endif

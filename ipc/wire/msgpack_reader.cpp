@@ -96,7 +96,7 @@ bool MsgpackReader::read_signed(Token& token) {
     std::make_unsigned_t<Signed> number = 0;
     if (!load(number)) return false;
     token.kind = Kind::integer;
-    token.integer = static_cast<Signed>(number);
+    token.integer = static_cast<Signed>(number);  // NOLINT(bugprone-signed-char-misuse): a number, no character
     return true;
 }
 
@@ -135,7 +135,7 @@ bool MsgpackReader::read(std::uint8_t format, Token& token) {
     // One byte that holds both type and value or size.
     if (format <= 0x7f || format >= 0xe0) {
         token.kind = Kind::integer;
-        token.integer = static_cast<std::int8_t>(format);
+        token.integer = static_cast<std::int8_t>(format);  // NOLINT(bugprone-signed-char-misuse): a number
         return true;
     }
     if (format <= 0x8f) return container(Kind::map, format & 0x0fU, token);

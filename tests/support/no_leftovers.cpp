@@ -339,9 +339,7 @@ void find_files(const fs::path& directory, const Options& options, std::vector<s
             if (fnmatch(pattern.c_str(), path.filename().c_str(), 0) == 0) expected = true;
         }
         if (expected) continue;
-        if (holds_kept)
-            find_files(path, options, left);
-        else if (directory == "/run/user")
+        if (holds_kept || directory == "/run/user")
             find_files(path, options, left);
         else
             left.push_back((entry.is_socket(error)      ? "socket "

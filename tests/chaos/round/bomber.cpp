@@ -153,7 +153,7 @@ private:
 
 }  // namespace
 
-Bomber::Bomber(std::string kind, std::uint64_t seed) {
+Bomber::Bomber(const std::string& kind, std::uint64_t seed) {
     int orders[2];
     int reports[2];
     if (::pipe2(orders, O_CLOEXEC) != 0 || ::pipe2(reports, O_CLOEXEC) != 0) throw std::runtime_error("pipe2");

@@ -12,7 +12,7 @@ namespace chaos {
 class Bomber {
 public:
     /// Forks: to be made before there are threads. `kind`: as bombs.cpp names them.
-    Bomber(std::string kind, std::uint64_t seed);
+    Bomber(const std::string& kind, std::uint64_t seed);
     ~Bomber();
     Bomber(const Bomber&) = delete;
     Bomber& operator=(const Bomber&) = delete;
