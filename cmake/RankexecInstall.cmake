@@ -22,6 +22,7 @@ set(public_headers
     core/model/event_type.hpp
     core/model/export.hpp
     core/model/failure.hpp
+    core/model/name_map.hpp
     core/model/return_code.hpp
     core/model/shareable.hpp
     core/model/signal.hpp
