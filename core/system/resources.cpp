@@ -10,6 +10,8 @@
 #include <latch>
 #include <limits>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -40,6 +42,15 @@ std::size_t available_address_space() {
     const auto taken = pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     const auto allowed = static_cast<std::size_t>(limit.rlim_cur);
     return allowed > taken ? allowed - taken : 0;
+}
+
+std::size_t available_memory() {
+    std::ifstream file("/proc/meminfo");
+    for (std::string line; std::getline(file, line);) {
+        constexpr std::string_view kName = "MemAvailable:";
+        if (line.starts_with(kName)) return std::stoull(line.substr(kName.size())) * 1024;
+    }
+    return std::numeric_limits<std::size_t>::max();
 }
 
 bool can_start_threads(std::size_t count) {

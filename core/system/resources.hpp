@@ -15,6 +15,11 @@ namespace rankexec {
 /// the process when memory runs out. The greatest number when there is no limit.
 [[nodiscard]] RANKEXEC_EXPORT std::size_t available_address_space();
 
+/// How many bytes of memory the system has left for new pages without swapping (MemAvailable of proc(5)). Shared
+/// memory has no limit of its own: allocating more of it ends with the kernel killing processes, not with an error.
+/// The greatest number when the system does not say.
+[[nodiscard]] RANKEXEC_EXPORT std::size_t available_memory();
+
 /// Whether so many more threads can be had at the same time: tries it. libzmq aborts the process when its
 /// own cannot be started. Takes some 50 us per thread.
 [[nodiscard]] RANKEXEC_EXPORT bool can_start_threads(std::size_t count);

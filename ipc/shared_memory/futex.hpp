@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include "rankexec/core/model/export.hpp"
+
+/// Sleeping until a 32-bit word in memory changes: futex(2), futex_waitv(2).
+namespace rankexec {
+
+/// A word that processes share. It is only ever a hint: what it tells of is looked at in any case.
+using Bell = std::atomic<std::uint32_t>;
+static_assert(Bell::is_always_lock_free && sizeof(Bell) == sizeof(std::uint32_t));
+
+/// Wakes a thread of this process from whatever bell it waits for. Any thread.
+class RANKEXEC_EXPORT Interrupt {
+public:
+    /// Who waits now returns, and so does who waits next.
+    void ring() noexcept;
+    /// Before the conditions for sleeping are looked at.
+    [[nodiscard]] std::uint32_t value() const noexcept { return word_.load(std::memory_order_seq_cst); }
+
+private:
+    friend RANKEXEC_EXPORT void sleep_on(const Bell& bell, std::uint32_t bell_value, const Interrupt& interrupt,
+                                         std::uint32_t interrupt_value,
+                                         std::optional<std::chrono::steady_clock::time_point> deadline) noexcept;
+    std::atomic<std::uint32_t> word_{0};
+};
+
+/// Whether the kernel has futex_waitv (Linux 5.16) and lets us use it. Asked once.
+[[nodiscard]] RANKEXEC_EXPORT bool can_sleep_on_two() noexcept;
+
+/// Returns once `bell` is rung or differs from `bell_value`, likewise `interrupt`, or at the deadline; and
+/// sometimes for no reason. The bell's memory need not be writable here.
+RANKEXEC_EXPORT void sleep_on(const Bell& bell, std::uint32_t bell_value, const Interrupt& interrupt,
+                              std::uint32_t interrupt_value,
+                              std::optional<std::chrono::steady_clock::time_point> deadline) noexcept;
+
+/// Wakes everyone, in any process, who sleeps on that word, and counts it up, so that who is about to does not.
+/// A system call: only where somebody sleeps.
+RANKEXEC_EXPORT void wake_all(Bell& bell) noexcept;
+
+}  // namespace rankexec
