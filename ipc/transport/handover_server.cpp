@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <sodium.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "rankexec/core/model/wiping.hpp"
+#include "rankexec/core/system/log.hpp"
+#include "rankexec/ipc/transport/handover.hpp"
+#include "rankexec/ipc/transport/handover_message.hpp"
+
+namespace rankexec {
+namespace {
+
+constexpr int kBacklog = 4096;
+/// Accepted connections that have not said anything; more wait in the backlog.
+constexpr std::size_t kMostWaiting = 64;
+
+bool is_same_user(int connection) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    return ::getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == ::getuid();
+}
+
+bool send_handover(int connection, const HandoverServer::Handover& handover) {
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(kHandoverDescriptors * sizeof(int))> control{};
+    iovec bytes{const_cast<std::byte*>(handover.bytes.data()), handover.bytes.size()};
+    msghdr message{};
+    message.msg_iov = &bytes;
+    message.msg_iovlen = 1;
+    if (!handover.descriptors.empty()) {
+        const auto size = handover.descriptors.size() * sizeof(int);
+        message.msg_control = control.data();
+        message.msg_controllen = CMSG_SPACE(size);
+        auto* const header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(size);
+        std::memcpy(CMSG_DATA(header), handover.descriptors.data(), size);
+    }
+    // An empty socket takes one short packet.
+    return ::sendmsg(connection, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == static_cast<ssize_t>(handover.bytes.size());
+}
+
+class UnixHandoverServer final : public HandoverServer {
+public:
+    UnixHandoverServer(EventLoop& loop, UniqueFd listener, std::string path, const Bootstrap& bootstrap, OnRank on_rank,
+                       std::chrono::milliseconds patience)
+        : loop_(loop),
+          listener_(std::move(listener)),
+          path_(std::move(path)),
+          run_secret_(bootstrap.secret),
+          world_size_(bootstrap.world_size),
+          on_rank_(std::move(on_rank)),
+          patience_(patience) {
+        listen();
+    }
+
+    ~UnixHandoverServer() override {
+        while (!waiting_.empty()) drop(waiting_.begin()->first);
+        loop_.cancel(pause_timer_);
+        loop_.unwatch(listener_.get());
+        ::unlink(path_.c_str());
+    }
+
+    [[nodiscard]] std::uint64_t refused() const override { return refused_; }
+
+private:
+    struct Connection {
+        UniqueFd socket;
+        EventLoop::TimerId timer = 0;
+    };
+
+    void accept_all() {
+        for (;;) {
+            UniqueFd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+            if (!socket.valid()) {
+                if (errno == EAGAIN || errno == EWOULDBLOCK) return;
+                if (errno == ECONNABORTED || errno == EINTR) continue;
+                // The connection stays in the backlog; level-triggered, the loop would come back at once, for ever.
+                log::warning("ranks cannot be accepted for a while: " + std::generic_category().message(errno));
+                return pause();
+            }
+            if (!is_same_user(socket.get())) {
+                ++refused_;
+                continue;
+            }
+            wait_for(std::move(socket));
+            if (waiting_.size() >= kMostWaiting) return pause();
+        }
+    }
+
+    /// Until a connection has gone, or a while later.
+    void pause() {
+        if (pause_timer_ != 0) return;
+        loop_.unwatch(listener_.get());
+        pause_timer_ = loop_.call_after(patience_, [this] { resume(); });
+    }
+
+    void resume() {
+        if (pause_timer_ == 0) return;
+        loop_.cancel(std::exchange(pause_timer_, 0));
+        listen();
+    }
+
+    void listen() {
+        loop_.watch(listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_all(); });
+    }
+
+    void wait_for(UniqueFd socket) {
+        const int fd = socket.get();
+        auto& connection = waiting_[fd];
+        connection.socket = std::move(socket);
+        connection.timer = loop_.call_after(patience_, [this, fd] { refuse(fd); });
+        loop_.watch(fd, EPOLLIN, [this, fd](std::uint32_t) { on_request(fd); });
+    }
+
+    void on_request(int fd) {
+        HandoverRequest request;
+        const auto size = ::recv(fd, &request, sizeof request, MSG_TRUNC);
+        if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
+        const auto rank = size == sizeof request ? rank_of(request) : std::nullopt;
+        ::sodium_memzero(&request, sizeof request);
+        if (!rank) return refuse(fd);
+        const auto handover = on_rank_(*rank);
+        if (handover.bytes.empty() || !send_handover(fd, handover)) return refuse(fd);
+        drop(fd);
+    }
+
+    [[nodiscard]] std::optional<int> rank_of(const HandoverRequest& request) const {
+        if (request.version != HandoverRequest::kVersion) return std::nullopt;
+        if (request.rank < 0 || request.rank >= world_size_) return std::nullopt;
+        auto expected = PeerCredentials::derive(run_secret_, PeerRole::rank, request.rank).password();
+        const bool right = expected.size() == request.password.size() &&
+                           ::sodium_memcmp(expected.data(), request.password.data(), expected.size()) == 0;
+        wipe(expected);
+        return right ? std::optional<int>(request.rank) : std::nullopt;
+    }
+
+    void refuse(int fd) {
+        ++refused_;
+        drop(fd);
+    }
+
+    void drop(int fd) {
+        const auto found = waiting_.find(fd);
+        loop_.cancel(found->second.timer);
+        loop_.unwatch(fd);
+        waiting_.erase(found);
+        resume();
+    }
+
+    EventLoop& loop_;
+    UniqueFd listener_;
+    std::string path_;
+    Secret run_secret_;
+    int world_size_;
+    OnRank on_rank_;
+    std::chrono::milliseconds patience_;
+    std::map<int, Connection> waiting_;  ///< accepted, and silent so far
+    EventLoop::TimerId pause_timer_ = 0;
+    std::uint64_t refused_ = 0;
+};
+
+tl::unexpected<std::string> failed(const std::string& path, int error) {
+    return tl::unexpected(path + ": " + std::generic_category().message(error));
+}
+
+}  // namespace
+
+std::string handover_path(const std::string& run_directory) { return run_directory + "/memory"; }
+
+tl::expected<std::unique_ptr<HandoverServer>, std::string> HandoverServer::start(EventLoop& loop,
+                                                                                 const Bootstrap& bootstrap,
+                                                                                 OnRank on_rank,
+                                                                                 std::chrono::milliseconds patience) {
+    auto path = handover_path(bootstrap.run_directory);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) return failed(path, ENAMETOOLONG);
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    UniqueFd listener(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!listener.valid()) return failed(path, errno);
+    if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+        ::listen(listener.get(), kBacklog) != 0) {
+        return failed(path, errno);
+    }
+    try {
+        return std::make_unique<UnixHandoverServer>(loop, std::move(listener), std::move(path), bootstrap,
+                                                    std::move(on_rank), patience);
+    } catch (const std::system_error& error) {
+        ::unlink(address.sun_path);
+        return tl::unexpected(std::string(address.sun_path) + ": " + error.what());
+    }
+}
+
+}  // namespace rankexec

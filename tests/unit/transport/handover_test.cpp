@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rankexec/ipc/transport/handover.hpp"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <future>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "rankexec/ipc/transport/run_directory.hpp"
+
+namespace rankexec {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::HasSubstr;
+
+class Handover : public ::testing::Test {
+protected:
+    void SetUp() override {
+        directory.emplace(*RunDirectory::make(*choose_run_directory()));
+        bootstrap.run_directory = directory->path();
+        bootstrap.world_size = 3;
+        server = *HandoverServer::start(
+            loop, bootstrap,
+            [this](int rank) {
+                asked.push_back(rank);
+                return answer;
+            },
+            milliseconds(300));
+        answer.bytes = {std::byte{1}, std::byte{2}};
+        reactor = std::thread([this] { loop.run(); });
+    }
+    void TearDown() override {
+        loop.stop();
+        reactor.join();
+        const auto path = handover_path(bootstrap.run_directory);
+        EXPECT_TRUE(std::filesystem::exists(path));
+        server.reset();
+        EXPECT_FALSE(std::filesystem::exists(path));
+    }
+
+    UniqueFd connect() {
+        UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::strcpy(address.sun_path, handover_path(bootstrap.run_directory).c_str());
+        EXPECT_EQ(::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+        return socket;
+    }
+    /// Waits for the parent to hang up without a word.
+    static void expect_refusal(const UniqueFd& socket) {
+        char byte = 0;
+        EXPECT_LE(::recv(socket.get(), &byte, 1, 0), 0);
+    }
+    std::uint64_t refused() {
+        std::promise<std::uint64_t> promise;
+        loop.post([&] { promise.set_value(server->refused()); });
+        return promise.get_future().get();
+    }
+
+    EventLoop loop;
+    std::optional<RunDirectory> directory;
+    Bootstrap bootstrap{"run", 1, 0, -1, Secret::random(), {}, {}, {}, {}, {}};
+    HandoverServer::Handover answer;
+    std::vector<int> asked;  ///< loop's thread, until it has ended
+    std::unique_ptr<HandoverServer> server;
+    std::thread reactor;
+};
+
+TEST_F(Handover, ARankGetsBytesAndDescriptors) {
+    const UniqueFd file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+    answer.descriptors = {file.get(), file.get()};
+    const auto received = receive_handover(bootstrap.for_rank(2));
+    ASSERT_TRUE(received) << received.error();
+    EXPECT_EQ(received->bytes, answer.bytes);
+    ASSERT_EQ(received->descriptors.size(), 2U);
+    EXPECT_EQ(::fcntl(received->descriptors[0].get(), F_GETFD), FD_CLOEXEC);
+    EXPECT_EQ(asked, std::vector{2});
+    EXPECT_EQ(refused(), 0U);
+}
+
+TEST_F(Handover, WhoHasNotTheRanksCredentialsIsRefused) {
+    auto another_rank = bootstrap.for_rank(1);
+    another_rank.rank = 2;
+    EXPECT_THAT(receive_handover(another_rank).error(), HasSubstr("refused"));
+    auto another_run = bootstrap;
+    another_run.secret = Secret::random();
+    EXPECT_FALSE(receive_handover(another_run.for_rank(0)));
+    auto no_rank = bootstrap.for_rank(0);
+    no_rank.rank = 3;
+    EXPECT_FALSE(receive_handover(no_rank));
+    no_rank.rank = -1;
+    EXPECT_FALSE(receive_handover(no_rank));
+    EXPECT_EQ(refused(), 4U);
+    EXPECT_TRUE(asked.empty());
+    EXPECT_TRUE(receive_handover(bootstrap.for_rank(0)));
+}
+
+TEST_F(Handover, WhatIsNoRequestIsRefused) {
+    for (const std::size_t size :
+         {std::size_t{0}, std::size_t{1}, std::size_t{71}, std::size_t{73}, std::size_t{9000}}) {
+        const auto socket = connect();
+        const std::vector<char> bytes(size, 'x');
+        ASSERT_EQ(::send(socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(size));
+        expect_refusal(socket);
+    }
+    EXPECT_EQ(refused(), 5U);
+}
+
+TEST_F(Handover, SilentConnectionsHoldNobodyUp) {
+    std::vector<UniqueFd> silent;
+    for (int count = 0; count < 100; ++count) silent.push_back(connect());
+    // More than are accepted at a time; a rank in the backlog gets its turn when their time is up.
+    EXPECT_TRUE(receive_handover(bootstrap.for_rank(0)));
+    for (const auto& socket : silent) expect_refusal(socket);
+    EXPECT_EQ(refused(), 100U);
+    EXPECT_TRUE(receive_handover(bootstrap.for_rank(0)));
+}
+
+TEST_F(Handover, NothingToHandOverIsARefusal) {
+    answer.bytes.clear();
+    EXPECT_THAT(receive_handover(bootstrap.for_rank(1)).error(), HasSubstr("refused"));
+    EXPECT_EQ(refused(), 1U);
+}
+
+TEST(HandoverAlone, NobodyListens) {
+    Bootstrap bootstrap{"run", 1, 1, 0, Secret::random(), {}, {}, "/nowhere", {}, {}};
+    EXPECT_THAT(receive_handover(bootstrap).error(), HasSubstr("/nowhere/memory: connect"));
+    bootstrap.run_directory = "/" + std::string(200, 'x');
+    EXPECT_FALSE(receive_handover(bootstrap));
+}
+
+}  // namespace
+}  // namespace rankexec
