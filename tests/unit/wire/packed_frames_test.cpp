@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rankexec/ipc/wire/packed_frames.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+
+namespace rankexec::wire {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+Frame frame_of(std::size_t size, int content) {
+    const auto bytes = std::make_shared<Bytes>(size, static_cast<std::byte>(content));
+    return {*bytes, bytes};
+}
+
+std::shared_ptr<Bytes> packed(const std::vector<Frame>& frames) {
+    FramePacker packer;
+    auto all = std::make_shared<Bytes>();
+    for (const auto& piece : packer.pack(frames)) all->insert(all->end(), piece.begin(), piece.end());
+    return all;
+}
+
+TEST(PackedFrames, ComeBackAsTheyWere) {
+    const std::vector frames{frame_of(10, 1), frame_of(0, 0), frame_of(3000, 2)};
+    const auto unpacked = unpack_frames(packed(frames));
+    ASSERT_TRUE(unpacked) << unpacked.error();
+    ASSERT_EQ(unpacked->size(), 3U);
+    for (std::size_t index = 0; index < 3; ++index) {
+        EXPECT_TRUE(std::ranges::equal((*unpacked)[index].bytes, frames[index].bytes));
+    }
+}
+
+TEST(PackedFrames, AnyOtherBytesAreAnError) {
+    const auto good = packed({frame_of(10, 1), frame_of(5, 2)});
+    for (std::size_t size = 0; size < good->size(); ++size) {
+        EXPECT_FALSE(unpack_frames(std::make_shared<Bytes>(good->begin(), good->begin() + static_cast<int>(size))));
+    }
+    auto longer = *good;
+    longer.push_back(std::byte{0});
+    EXPECT_FALSE(unpack_frames(std::make_shared<Bytes>(longer)));
+    EXPECT_FALSE(unpack_frames(packed({})));
+    Limits limits;
+    limits.frames = 1;
+    EXPECT_FALSE(unpack_frames(good, limits));
+
+    std::mt19937_64 random(3);
+    for (int round = 0; round < 20'000; ++round) {
+        auto bytes = std::make_shared<Bytes>(*good);
+        for (int change = 0; change < 3; ++change)
+            (*bytes)[random() % bytes->size()] = static_cast<std::byte>(random());
+        if (const auto frames = unpack_frames(bytes)) {
+            std::size_t size = 8 * (1 + frames->size());
+            for (const auto& frame : *frames) size += frame.bytes.size();
+            ASSERT_EQ(size, bytes->size());
+        }
+    }
+}
+
+}  // namespace
+}  // namespace rankexec::wire
