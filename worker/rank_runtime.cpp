@@ -327,7 +327,7 @@ void RankRuntime::work(wire::Execute&& message) {
         result.changes = context.changes();
     }
     result.failed_at = failed_at_;
-    if (!message.want_data) {
+    if (message.results != wire::ResultsWanted::all && bootstrap_.rank != 0) {
         result.reply.headers.clear();
         result.reply.body = {};
         result.reply.tensors.clear();

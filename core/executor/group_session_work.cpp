@@ -74,17 +74,12 @@ void GroupSession::start_next_task() {
     message.task = open_->task.name;
     message.context = open_->task.context.serialisable();
     message.input = open_->task.input;
-    const bool all = open_->task.options.all_results;
-    const auto wanted = [&](int rank) { return all || rank == 0; };
-    std::optional<tl::expected<wire::EncodedBody, std::string>> body;
+    message.results = open_->task.options.all_results ? wire::ResultsWanted::all : wire::ResultsWanted::rank_zero;
+    const auto body = wire::encode_body(message);
     for (int rank = 0; rank < options_.group.world_size; ++rank) {
-        if (!body || wanted(rank) != message.want_data) {
-            message.want_data = wanted(rank);
-            body = wire::encode_body(message);
-        }
-        const auto sent = *body ? execution_->send(rank, **body) : tl::unexpected(body->error());
+        const auto sent = body ? execution_->send(rank, *body) : tl::unexpected(body.error());
         if (!sent) {
-            // The bodies have the same size for every rank, so this is the first: nothing was sent.
+            // It is the same for every rank, so this is the first: nothing was sent.
             Failure failure;
             failure.code = ReturnCode::bad_request_data;
             failure.message = "task \"" + open_->task.name + "\" cannot be sent: " + sent.error();

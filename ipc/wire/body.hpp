@@ -147,6 +147,10 @@ private:
     }
     [[nodiscard]] bool read(StdinMode& value) { return read_enum(value, StdinMode::rank_zero, StdinMode::all); }
 
+    [[nodiscard]] bool read(ResultsWanted& value) {
+        return read_enum(value, ResultsWanted::rank_zero, ResultsWanted::all);
+    }
+
     [[nodiscard]] bool read(Containment& value) {
         return read_enum(value, Containment::automatic, Containment::pid_namespace);
     }

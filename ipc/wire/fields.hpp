@@ -149,8 +149,8 @@ template <>
 struct Fields<Execute> {
     static constexpr std::string_view kName = "Execute";
     static auto of(auto& it) {
-        auto& [task_id, task, want_data, context, input] = it;
-        return std::tie(task_id, task, want_data, context, input);
+        auto& [task_id, task, results, context, input] = it;
+        return std::tie(task_id, task, results, context, input);
     }
 };
 

@@ -57,11 +57,13 @@ struct Initialised {
     friend bool operator==(const Initialised&, const Initialised&) = default;
 };
 
+enum class ResultsWanted : std::uint8_t { rank_zero = 0, all = 1 };
+
 /// Parent to rank.
 struct Execute {
     std::uint64_t task_id = 0;  ///< unique within the executor, from 1, increasing
     std::string task;
-    bool want_data = false;  ///< whether the result shall carry data
+    ResultsWanted results = ResultsWanted::rank_zero;  ///< which ranks' results shall carry data
     PropertyMap context;
     Shareable input;
     friend bool operator==(const Execute&, const Execute&) = default;

@@ -53,7 +53,7 @@ std::vector<std::byte> repeated(std::string_view hex, std::size_t times) {
 
 /// The body of an Execute whose input's value tree is `value`.
 std::vector<std::byte> execute_body(std::span<const std::byte> value) {
-    auto out = from_hex("9500a0c2809580");
+    auto out = from_hex("9500a000809580");
     out.insert(out.end(), value.begin(), value.end());
     const auto rest = from_hex("8000c0");
     out.insert(out.end(), rest.begin(), rest.end());
@@ -199,10 +199,10 @@ TEST(HostileInput, WhatHasNoMeaningIsRefused) {
     expect_value_error("cf8000000000000000", "above 2^63 - 1");
     expect_value_error("82a16101a16102", "a name that the map already has");
     expect_value_error("8101c0", "expected text, found integer");
-    expect_body_error(from_hex("9500a0c2809580c0800bc0"), "the number 11 has no meaning in its field");
-    expect_body_error(from_hex("9500a0c2809580c080ffc0"), "the number -1 has no meaning in its field");
+    expect_body_error(from_hex("9500a000809580c0800bc0"), "the number 11 has no meaning in its field");
+    expect_body_error(from_hex("9500a000809580c080ffc0"), "the number -1 has no meaning in its field");
     expect_body_error(from_hex("95ffa0c2809580c08000c0"), "out of its field's range");
-    expect_body_error(from_hex("9500a0c2809580c08000c0c0"), "1 bytes follow the end");
+    expect_body_error(from_hex("9500a000809580c08000c0c0"), "1 bytes follow the end");
     expect_body_error(from_hex("9400a0c280"), "a struct of 4 fields, expected 5");
     expect_body_error({}, "ends early");
 }
@@ -233,7 +233,7 @@ TEST(HostileInput, FloatsAndLongFormsAreUnderstood) {
 
 TEST(HostileInput, TensorsMustFitTheirFrames) {
     const auto with_tensor = [](std::string_view tensor, std::vector<std::byte> bytes) {
-        auto body = from_hex("9500a0c2809580c081a174");
+        auto body = from_hex("9500a000809580c081a174");
         const auto rest = from_hex(tensor);
         body.insert(body.end(), rest.begin(), rest.end());
         body.push_back(std::byte{0x00});
@@ -266,7 +266,7 @@ TEST(HostileInput, TensorsMustFitTheirFrames) {
 }
 
 TEST(HostileInput, AFrameBelongsToOneTensor) {
-    auto frames = with_body(Execute{}, from_hex("9500a0c2809580c0"
+    auto frames = with_body(Execute{}, from_hex("9500a000809580c0"
                                                 "82a161930291"
                                                 "0102"
                                                 "a162930291"

@@ -68,7 +68,7 @@ std::optional<Value> as_the_library_reads(std::span<const std::byte> bytes) {
 }
 
 std::optional<Value> as_we_read(std::span<const std::byte> bytes) {
-    auto body = from_hex("9500a0c2809580");
+    auto body = from_hex("9500a000809580");
     body.insert(body.end(), bytes.begin(), bytes.end());
     for (const auto byte : from_hex("8000c0")) body.push_back(byte);
     auto decoded = decode(with_body(Execute{}, std::move(body)));

@@ -16,7 +16,7 @@ Execute execute_with_everything() {
     Execute execute;
     execute.task_id = 7;
     execute.task = "train";
-    execute.want_data = true;
+    execute.results = ResultsWanted::all;
     execute.context["round"] = {3, Visibility::public_, Lifetime::sticky};
     execute.input.headers["kind"] = "weights";
     execute.input.body["list"] = Value::Array{nullptr, true, -1, 2.5, "text", Bytes{std::byte{1}}, Value::Map{}};
