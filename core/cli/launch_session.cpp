@@ -238,7 +238,7 @@ void LaunchSession::tell_failure() {
 
 std::string LaunchSession::timeout_text() const {
     return "time-out after " + format_figure(static_cast<double>(options_.timeout->count()) / 1000) +
-           " s: " + name_ranks(late_, " was", " were") + " still running";
+           " s: " + (late_.empty() ? "no rank had started yet" : name_ranks(late_, " was", " were") + " still running");
 }
 
 // ---- what ends a group early --------------------------------------------------------------------

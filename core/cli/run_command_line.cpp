@@ -84,8 +84,9 @@ int print_text(const std::string& text) {
     errno = 0;
     std::cout << text << std::flush;
     if (std::cout) return kExitSuccess;
-    if (errno != EPIPE) complain(text_of_output_error(errno));
-    return exit_code_of_output(errno);
+    const int error = errno;
+    if (error != EPIPE) complain(text_of_output_error(error));
+    return exit_code_of_output(error);
 }
 
 bool fits_this_machine(const GroupOptions& group) {

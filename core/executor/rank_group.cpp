@@ -2,8 +2,10 @@
 #include "rankexec/core/executor/rank_group.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <limits>
 #include <system_error>
 #include <utility>
@@ -44,8 +46,15 @@ constexpr milliseconds kRemoteConfirm{2000};
 /// Of standard input that one rank has not read yet.
 constexpr std::uint64_t kInputQueue = std::uint64_t{1} << 20U;
 
-/// mpiexec's code for a failure of its own: it returns -1.
-constexpr int kLauncherFault = 255;
+/// Whether Hydra's mpiexec exits like this after MPI_Abort. It returns -1 for a failure of its own, and the number of
+/// the signal when a process of the job (our supervisors, for it) was ended by one.
+bool is_abort_code(const ExitStatus& status) {
+    constexpr int kOwnFailure = 255;
+    constexpr std::array kEndedBy{SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGPIPE, SIGTERM, SIGSYS};
+    return !status.signalled && status.number > 0 && status.number < kOwnFailure &&
+           std::ranges::find(kEndedBy, status.number) == kEndedBy.end();
+}
+
 constexpr int kNotFound = 127;
 constexpr int kNotExecutable = 126;
 constexpr int kNotServed = 125;  ///< what the program was to get is not there
@@ -269,7 +278,7 @@ private:
         const auto& status = launcher_report_->status;
         const bool any = std::ranges::any_of(ranks_, [](const RankRecord& record) { return record.started; });
         failure.message = "launcher " + options_.launcher + " ended (" + to_string(status) + ") ";
-        if (any && exits_with_abort_code_ && !status.signalled && status.number > 0 && status.number < kLauncherFault) {
+        if (any && exits_with_abort_code_ && is_abort_code(status)) {
             failure.code = ReturnCode::execution_exception;
             failure.message += "as it does when a rank calls MPI_Abort with that code; see what it said above";
         } else {

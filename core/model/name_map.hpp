@@ -84,18 +84,13 @@ public:
     NameMap() = default;
     NameMap(std::initializer_list<value_type> entries) : NameMap(entries.begin(), entries.end()) {}
     template <std::input_iterator It>
-    NameMap(It first, It last) {
+    NameMap(It first, It last) : NameMap() {
         for (; first != last; ++first) emplace(first->first, first->second);
     }
-    NameMap(const NameMap& other) {
+    // By way of the default constructor: the destructor runs when a copy throws.
+    NameMap(const NameMap& other) : NameMap() {
         reserve(other.size());
-        // A constructor that throws is followed by no destructor.
-        try {
-            for (const auto& entry : other) add(index_.size(), entry);
-        } catch (...) {
-            clear();
-            throw;
-        }
+        for (const auto& entry : other) add(index_.size(), entry);
     }
     NameMap(NameMap&& other) noexcept : index_(std::move(other.index_)), block_(std::exchange(other.block_, nullptr)) {
         other.index_.clear();
@@ -182,17 +177,18 @@ public:
         const auto position = entry.place_ - index_.data();
         auto* const erased = index_[static_cast<size_type>(position)];
         index_.erase(index_.begin() + position);
-        std::destroy_at(erased);
-        auto* const slot = reinterpret_cast<Slot*>(erased);
-        slot->next_free = std::exchange(block_->free, slot);
+        give_back(erased);
         return begin() + position;
     }
     iterator erase(iterator entry) { return erase(const_iterator(entry)); }
     template <typename Predicate>
     friend size_type erase_if(NameMap& map, Predicate predicate) {
-        const auto before = map.size();
-        for (auto entry = map.begin(); entry != map.end();) entry = predicate(*entry) ? map.erase(entry) : entry + 1;
-        return before - map.size();
+        const auto kept = std::stable_partition(map.index_.begin(), map.index_.end(),
+                                                [&](const value_type* entry) { return !predicate(*entry); });
+        const auto erased = static_cast<size_type>(map.index_.end() - kept);
+        for (auto entry = kept; entry != map.index_.end(); ++entry) map.give_back(*entry);
+        map.index_.erase(kept, map.index_.end());
+        return erased;
     }
 
     void clear() noexcept {
@@ -268,6 +264,12 @@ private:
         if (index_.empty() || index_.back()->first < name) return index_.size();
         const auto less = [](const value_type* entry, std::string_view wanted) { return entry->first < wanted; };
         return static_cast<size_type>(std::lower_bound(index_.begin(), index_.end(), name, less) - index_.begin());
+    }
+
+    void give_back(value_type* entry) noexcept {
+        std::destroy_at(entry);
+        auto* const slot = reinterpret_cast<Slot*>(entry);
+        slot->next_free = std::exchange(block_->free, slot);
     }
 
     /// Without looking for more than the end of the newest block.

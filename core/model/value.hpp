@@ -55,7 +55,12 @@ public:
         if (this != &other) data_ = std::move(Value(other).data_);
         return *this;
     }
-    Value& operator=(Value&& other) noexcept = default;
+    Value& operator=(Value&& other) noexcept {
+        // What is moved here may be part of what this holds.
+        auto taken = std::move(other.data_);
+        data_ = std::move(taken);
+        return *this;
+    }
 
     [[nodiscard]] Kind kind() const noexcept { return static_cast<Kind>(data_.index()); }
     [[nodiscard]] bool is_null() const noexcept { return kind() == Kind::null; }

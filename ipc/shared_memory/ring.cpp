@@ -19,8 +19,7 @@ constexpr std::uint64_t padded(std::uint64_t size) { return (size + sizeof(Size)
 
 template <typename Bytes>
 Bytes data_of(Bytes memory) {
-    if (memory.size() < sizeof(WriterState) + sizeof(Size) ||
-        !std::has_single_bit(memory.size() - sizeof(WriterState))) {
+    if (memory.size() < sizeof(WriterState) || !is_ring_capacity(memory.size() - sizeof(WriterState))) {
         throw std::invalid_argument("a ring's capacity must be a power of two");
     }
     return memory.subspan(sizeof(WriterState));

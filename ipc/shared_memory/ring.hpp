@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -35,6 +36,11 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
 /// Bytes that a ring for `capacity` bytes of data takes.
 [[nodiscard]] constexpr std::size_t ring_size(std::size_t capacity) { return sizeof(WriterState) + capacity; }
+
+/// What a ring can have: powers of two that hold a message's length at least.
+[[nodiscard]] constexpr bool is_ring_capacity(std::uint64_t bytes) {
+    return bytes >= sizeof(std::uint64_t) && std::has_single_bit(bytes);
+}
 
 /// One thread at a time.
 class RANKEXEC_EXPORT RingWriter {

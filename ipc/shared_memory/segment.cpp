@@ -42,10 +42,9 @@ tl::expected<Segment, std::string> Segment::create(std::size_t size, Access peer
     UniqueFd descriptor(::memfd_create("rankexec", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (!descriptor.valid()) return failed("memfd_create", errno);
     if (::ftruncate(descriptor.get(), static_cast<off_t>(size)) != 0) return failed("ftruncate", errno);
-    // Returns the error; ENOSPC also where memory is limited.
-    if (const int error = ::posix_fallocate(descriptor.get(), 0, static_cast<off_t>(size)); error != 0) {
-        return failed("allocating " + std::to_string(size) + " bytes", error);
-    }
+    int error = EINTR;
+    while (error == EINTR) error = ::posix_fallocate(descriptor.get(), 0, static_cast<off_t>(size));
+    if (error != 0) return failed("allocating " + std::to_string(size) + " bytes", error);
     auto memory = map_pages(descriptor.get(), size, Access::read_write);
     if (!memory) return tl::unexpected(memory.error());
     Segment segment(std::move(descriptor), *memory, size);

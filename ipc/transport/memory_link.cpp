@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/ipc/transport/memory_link.hpp"
 
-#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -38,6 +37,9 @@ ParentMemory::Received next_of(RingReader& reader) {
 // ---- parent -------------------------------------------------------------------------------------
 
 tl::expected<std::unique_ptr<ParentMemory>, std::string> ParentMemory::create(int world_size, Sizes sizes) {
+    if (!is_ring_capacity(sizes.task_bytes) || !is_ring_capacity(sizes.answer_bytes)) {
+        return tl::unexpected<std::string>("shared memory: the size of a ring must be a power of two, 8 at least");
+    }
     auto segment =
         Segment::create(parents_size(static_cast<std::size_t>(world_size), sizes.task_bytes), Segment::Access::read);
     if (!segment) return tl::unexpected(segment.error());
@@ -59,12 +61,13 @@ tl::expected<HandoverServer::Handover, std::string> ParentMemory::offer(int rank
     if (it.answers || it.gone) return tl::unexpected<std::string>("it has got its memory before");
     auto segment = Segment::create(ranks_size(sizes_.answer_bytes), Segment::Access::read_write);
     if (!segment) return tl::unexpected(segment.error());
-    it.segment = std::move(*segment);
-    auto& position = state_at(it.segment, 0);
+    auto answers =
+        std::make_unique<RingReader>(segment->bytes().subspan(sizeof(ReaderState)), position_in_answers(rank));
+    auto& position = state_at(*segment, 0);
     position.read.store(tasks_.position(), std::memory_order_relaxed);
     tasks_.add_reader(position);
-    it.answers =
-        std::make_unique<RingReader>(it.segment.bytes().subspan(sizeof(ReaderState)), position_in_answers(rank));
+    it.segment = std::move(*segment);
+    it.answers = std::move(answers);
 
     const MemoryOffer offer{MemoryOffer::kVersion,
                             static_cast<std::uint32_t>(rank),
@@ -106,8 +109,8 @@ tl::expected<std::unique_ptr<RankMemory>, std::string> RankMemory::accept(Receiv
     }
     std::memcpy(&offer, received.bytes.data(), sizeof offer);
     const bool fits = offer.version == MemoryOffer::kVersion && std::cmp_equal(offer.rank, rank) &&
-                      std::cmp_equal(offer.world_size, world_size) && std::has_single_bit(offer.task_bytes) &&
-                      std::has_single_bit(offer.answer_bytes);
+                      std::cmp_equal(offer.world_size, world_size) && is_ring_capacity(offer.task_bytes) &&
+                      is_ring_capacity(offer.answer_bytes);
     if (!fits) return tl::unexpected<std::string>("the parent offers memory for another rank or version");
     auto parents = Segment::map(std::move(received.descriptors[0]), parents_size(offer.world_size, offer.task_bytes),
                                 Segment::Access::read);

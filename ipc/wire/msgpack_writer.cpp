@@ -97,7 +97,7 @@ bool MsgpackWriter::text(std::string_view value) {
     auto* const position = begin_element(1 + value.size());
     if (position == nullptr) return false;
     *position = static_cast<std::byte>(0xa0U | value.size());
-    std::memcpy(position + 1, value.data(), value.size());
+    if (!value.empty()) std::memcpy(position + 1, value.data(), value.size());
     return end_element(position + 1 + value.size());
 }
 

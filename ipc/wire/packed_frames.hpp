@@ -14,7 +14,8 @@
 #include "rankexec/ipc/wire/codec.hpp"
 
 /// The frames of one message as one run of bytes, where the border of messages is known (a ring in shared memory): the
-/// number of frames and the length of each, as u64, then their bytes. PROTOCOL.md, section "Shared memory".
+/// number of frames and the length of each, as u64, then the frames, each from a multiple of 16 bytes on, so that the
+/// elements of a tensor lie as their type wants it. PROTOCOL.md, section "Shared memory".
 namespace rankexec::wire {
 
 /// What is to be written, in pieces that refer to the frames. Used again for the next message. One thread.

@@ -74,6 +74,18 @@ TEST(NameMap, AnEntryMayBeMadeFromAnother) {
     EXPECT_EQ(value["99"], value["a"]);
 }
 
+TEST(NameMap, EraseIfKeepsOrderAndRoom) {
+    Numbers map;
+    for (int index = 0; index < 100; ++index) map[std::to_string(index)] = index;
+    const auto* const kept = &map.at("7");
+    EXPECT_EQ(erase_if(map, [](const auto& entry) { return entry.second % 2 == 0; }), 50U);
+    EXPECT_EQ(map.size(), 50U);
+    EXPECT_EQ(&map.at("7"), kept);
+    EXPECT_TRUE(std::ranges::is_sorted(map, {}, [](const auto& entry) { return entry.first; }));
+    for (int index = 0; index < 100; ++index) map[std::to_string(index)] = -index;
+    EXPECT_EQ(map.at("42"), -42);
+}
+
 TEST(NameMap, CopiesAreDeep) {
     NameMap<std::string> map{{"a", "1"}, {"b", "2"}};
     auto copy = map;
@@ -108,6 +120,8 @@ TEST(NameMap, WhatThrowsLeavesNothingBehind) {
         EXPECT_THROW(NameMap<Fragile>{map}, std::runtime_error);
         EXPECT_EQ(Fragile::alive, 6);
         const Fragile another;
+        Fragile::until_throw = 4;
+        EXPECT_THROW(NameMap<Fragile>(map.begin(), map.end()), std::runtime_error);
         Fragile::until_throw = 1;
         EXPECT_THROW(map.try_emplace("bb", another), std::runtime_error);
         EXPECT_FALSE(map.contains("bb"));

@@ -107,4 +107,15 @@ TEST(Value, JsonIsAlwaysValid) {
 }
 
 }  // namespace
+TEST(Value, APartOfItselfCanBeMovedOrCopiedIntoIt) {
+    Value value;
+    value["list"] = Value::Array{1, "a text that is longer than a string holds in place"};
+    auto copy = value;
+    value = std::move(value["list"]);
+    ASSERT_NE(value.if_array(), nullptr);
+    EXPECT_EQ(value.if_array()->size(), 2U);
+    copy = *copy.find("list");
+    EXPECT_EQ(copy, value);
+}
+
 }  // namespace rankexec
