@@ -380,7 +380,7 @@ TEST_F(LaunchSessionTest, ASlowReaderHoldsUpOnlyTheOutput) {
 TEST(LaunchSession, AGroupThatDoesNotStartIsAFailure) {
     EventLoop loop;
     LaunchSession::Hooks hooks;
-    hooks.start = [](EventLoop&, const GroupOptions&, RankGroup::Callbacks) {
+    hooks.start = [](EventLoop&, const GroupOptions&, const RankGroup::Callbacks&) {
         Failure failure;
         failure.code = ReturnCode::launch_error;
         return tl::expected<std::unique_ptr<RankGroup>, Failure>(tl::unexpected(failure));

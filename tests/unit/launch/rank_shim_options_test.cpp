@@ -54,7 +54,7 @@ protected:
         return {random_run_id(), 1, world_size, -1, Secret::random(), {}, "here", "/run", {}, {}};
     }
     [[nodiscard]] std::string write(const std::string& text) const {
-        const auto path = (folder_ / "bootstrap").string();
+        auto path = (folder_ / "bootstrap").string();
         std::ofstream(path) << text;
         return path;
     }
