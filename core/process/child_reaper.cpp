@@ -46,7 +46,8 @@ ChildReaper::~ChildReaper() { loop_.unwatch(signals_.get()); }
 void ChildReaper::on_signal() {
     // Emptied before the children are looked at: one that ends in between makes it readable again.
     signalfd_siginfo info{};
-    for (int count = 0; count<kChildrenPerTurn&& ::read(signals_.get(), &info, sizeof info)> 0; ++count) {
+    for (int count = 0; count < kChildrenPerTurn; ++count) {
+        if (::read(signals_.get(), &info, sizeof info) <= 0) break;
         // Pending SIGCHLDs are merged into the first one, which names the child that ended first; waitid would go by
         // the order of their starts, and the order of deaths tells causes from consequences.
         if (info.ssi_pid != 0) reap_one(on_exit_, P_PID, info.ssi_pid);
