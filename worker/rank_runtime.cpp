@@ -3,17 +3,17 @@
 
 #include <unistd.h>
 
-#include <cxxabi.h>
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <exception>
 #include <memory>
 #include <stdexcept>
 #include <thread>
-#include <typeinfo>
 #include <utility>
 
 #include "rankexec/core/component/configuration_error.hpp"
+#include "rankexec/core/component/thrown_type.hpp"
 #include "rankexec/core/model/event_type.hpp"
 #include "rankexec/core/system/listed_pid.hpp"
 #include "rankexec/core/system/log.hpp"
@@ -58,7 +58,7 @@ Failure failure_here(ReturnCode code, std::string message, int rank) {
     return failure;
 }
 
-/// Of the exception that is being handled, with the name of its type.
+/// What is told of an exception at most.
 constexpr std::size_t kExceptionBytes = std::size_t{64} * 1024;
 constexpr int kNestedExceptions = 16;
 
@@ -85,14 +85,10 @@ std::string text_of(const std::exception_ptr& thrown, int depth = 0) {
     return text;
 }
 
-/// Of the exception that is being handled.
+/// Of the exception that is being handled, with the name of its type.
 Failure exception_here(ReturnCode code, int rank) {
     auto failure = failure_here(code, text_of(std::current_exception()), rank);
-    const auto* const type = abi::__cxa_current_exception_type();
-    if (type == nullptr) return failure;
-    const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(type->name(), nullptr, nullptr, nullptr),
-                                                           &std::free);
-    failure.exception = name ? name.get() : type->name();
+    failure.exception = name_of_thrown_type();
     return failure;
 }
 

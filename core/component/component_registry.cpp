@@ -1,27 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/core/component/component_registry.hpp"
 
-#include <cxxabi.h>
-
-#include <cstdlib>
-#include <memory>
 #include <stdexcept>
 #include <utility>
 
 #include "rankexec/core/component/configuration_error.hpp"
 #include "rankexec/core/component/nearest_name.hpp"
+#include "rankexec/core/component/thrown_type.hpp"
 
 namespace rankexec {
 namespace {
-
-/// Of the exception that is being handled, which is no std::exception.
-std::string name_of_thrown_type() {
-    const auto* const type = abi::__cxa_current_exception_type();
-    if (type == nullptr) return "something";
-    const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(type->name(), nullptr, nullptr, nullptr),
-                                                           &std::free);
-    return name ? name.get() : type->name();
-}
 
 ConfigurationError refusal(const ComponentSpec& spec, const std::string& why) {
     return {ConfigurationError::Kind::component_arguments, "component \"" + spec.id + "\" (" + spec.type + "): " + why};
@@ -60,7 +48,8 @@ std::unique_ptr<Component> ComponentRegistry::build(const ComponentSpec& spec) c
     } catch (const char* said) {
         throw refusal(spec, said != nullptr ? said : "it threw a null pointer");
     } catch (...) {
-        throw refusal(spec, "it threw " + name_of_thrown_type() + ", which is no std::exception");
+        const auto type = name_of_thrown_type();
+        throw refusal(spec, "it threw " + (type.empty() ? "something" : type) + ", which is no std::exception");
     }
     throw refusal(spec, "its factory returned nothing");
 }
