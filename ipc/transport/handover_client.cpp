@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <sodium.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -52,10 +51,8 @@ bool send_request(int socket, const Bootstrap& bootstrap) {
 tl::expected<ReceivedHandover, std::string> receive_handover(const Bootstrap& bootstrap,
                                                              std::chrono::milliseconds patience) {
     const auto path = handover_path(bootstrap.run_directory);
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path) return failed(path, "connect", ENAMETOOLONG);
-    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    const auto address = address_of_socket(path);
+    if (!address) return failed(path, "connect", ENAMETOOLONG);
     const UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
     if (!socket.valid()) return failed(path, "socket", errno);
     timeval limit{};
@@ -63,7 +60,7 @@ tl::expected<ReceivedHandover, std::string> receive_handover(const Bootstrap& bo
     limit.tv_usec = patience.count() % 1000 * 1000;
     ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
         return failed(path, "connect", errno);
     }
     if (!send_request(socket.get(), bootstrap)) return failed(path, "send", errno);

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include <array>
 #include <cstdint>
+#include <optional>
+#include <string>
 
 namespace rankexec {
 
@@ -14,5 +19,14 @@ struct HandoverRequest {
     std::array<char, 64> password{};  ///< PeerCredentials::password()
 };
 static_assert(sizeof(HandoverRequest) == 72);
+
+/// The address of that socket; nothing when the path is too long for one.
+[[nodiscard]] inline std::optional<sockaddr_un> address_of_socket(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) return std::nullopt;
+    path.copy(address.sun_path, path.size());
+    return address;
+}
 
 }  // namespace rankexec

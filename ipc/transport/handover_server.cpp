@@ -2,7 +2,6 @@
 #include <sodium.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -184,13 +183,11 @@ tl::expected<std::unique_ptr<HandoverServer>, std::string> HandoverServer::start
                                                                                  OnRank on_rank,
                                                                                  std::chrono::milliseconds patience) {
     auto path = handover_path(bootstrap.run_directory);
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path) return failed(path, ENAMETOOLONG);
-    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    const auto address = address_of_socket(path);
+    if (!address) return failed(path, ENAMETOOLONG);
     UniqueFd listener(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!listener.valid()) return failed(path, errno);
-    if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+    if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0 ||
         ::listen(listener.get(), kBacklog) != 0) {
         return failed(path, errno);
     }
@@ -198,8 +195,8 @@ tl::expected<std::unique_ptr<HandoverServer>, std::string> HandoverServer::start
         return std::make_unique<UnixHandoverServer>(loop, std::move(listener), std::move(path), bootstrap,
                                                     std::move(on_rank), patience);
     } catch (const std::system_error& error) {
-        ::unlink(address.sun_path);
-        return tl::unexpected(std::string(address.sun_path) + ": " + error.what());
+        ::unlink(address->sun_path);
+        return tl::unexpected(std::string(address->sun_path) + ": " + error.what());
     }
 }
 
