@@ -130,6 +130,7 @@ int RankRuntime::run() {
     }
     channels_ = std::move(*connected);
     lane_ = std::make_unique<EventLane>();
+    join_memory();
 
     wire::Hello hello;
     hello.pid = listed_pid();
@@ -138,6 +139,7 @@ int RankRuntime::run() {
     hello.world_size = bootstrap_.world_size;
     hello.library_version = RANKEXEC_VERSION;
     hello.capabilities = {wire::kZeromq};
+    if (memory_) hello.capabilities.emplace_back(wire::kSharedMemory);
     if (stacks_wanted()) {
         sampler_ = std::make_unique<StackSampler>(loop_);
         hello.capabilities.emplace_back(wire::kStackReports);
@@ -149,11 +151,7 @@ int RankRuntime::run() {
 
     int exit_code = 0;
     for (bool running = true; running;) {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [this] { return !work_.empty(); });
-        auto next = std::move(work_.front());
-        work_.pop_front();
-        lock.unlock();
+        auto next = next_work();
         if (const auto* stop = std::get_if<Stop>(&next)) {
             exit_code = stop->exit_code;
             running = false;
@@ -173,6 +171,66 @@ int RankRuntime::run() {
     return exit_code;
 }
 
+void RankRuntime::join_memory() {
+    if (bootstrap_.host_identity != host_identity() || !can_sleep_on_two()) return;
+    auto received = receive_handover(bootstrap_);
+    auto joined = received ? RankMemory::accept(std::move(*received), bootstrap_.rank, bootstrap_.world_size)
+                           : tl::unexpected(received.error());
+    if (joined) {
+        memory_ = std::move(*joined);
+    } else {
+        log::debug("no shared memory: " + joined.error());
+    }
+}
+
+/// What the reactor has for this thread, which comes first because a Stop may be among it; or a task from memory.
+RankRuntime::Work RankRuntime::next_work() {
+    for (;;) {
+        // Before the queue is looked at: what is pushed after that ends the wait.
+        const auto seen = interrupt_.value();
+        {
+            std::unique_lock lock(mutex_);
+            if (!memory_) changed_.wait(lock, [this] { return !work_.empty(); });
+            if (!work_.empty()) {
+                auto next = std::move(work_.front());
+                work_.pop_front();
+                by_memory_ = false;
+                return next;
+            }
+        }
+        if (!memory_->wait(interrupt_, seen)) continue;
+        if (auto task = take_task()) return std::move(*task);
+    }
+}
+
+/// The task that has come by memory; nothing when it cannot be understood, which has been told then.
+std::optional<wire::Execute> RankRuntime::take_task() {
+    auto received = memory_->receive();
+    if (received.taken == RingReader::Taken::nothing) return std::nullopt;
+    const auto broken = [this](const std::string& why) {
+        memory_.reset();
+        end("shared memory: " + why);
+        return std::nullopt;
+    };
+    if (received.taken == RingReader::Taken::corrupt) return broken("the parent does not follow the protocol");
+    const auto envelope = wire::decode_envelope(received.frames.front().bytes);
+    if (!envelope) return broken(envelope.error().message);
+    const bool ours = envelope->run_id == bootstrap_.run_id && envelope->incarnation == bootstrap_.incarnation &&
+                      envelope->rank == wire::kAllRanks && envelope->sequence == memory_received_ + 1;
+    if (!ours) return broken("a message of another run, or one that is out of order");
+    memory_received_ = envelope->sequence;
+    auto decoded = wire::decode(received.frames);
+    if (!decoded) {
+        on_bad_body(envelope->type, decoded.error());
+        return std::nullopt;
+    }
+    auto* const execute = std::get_if<wire::Execute>(&decoded->message);
+    if (execute == nullptr) return broken(std::string(wire::name_of(decoded->message)) + " does not come by memory");
+    admit(execute->task_id);
+    by_memory_ = true;
+    return std::move(*execute);
+}
+
 void RankRuntime::end(const std::string& why) {
     std::map<std::uint64_t, Signal> tasks;
     {
@@ -183,7 +241,7 @@ void RankRuntime::end(const std::string& why) {
         work_.clear();
         work_.emplace_back(Stop{1});
     }
-    changed_.notify_all();
+    wake_worker();
     log::warning("ending: " + why);
     for (const auto& [id, signal] : tasks) signal.trigger(why);
     lane_->request_stop(why);
@@ -191,16 +249,7 @@ void RankRuntime::end(const std::string& why) {
 
 void RankRuntime::on_message(wire::Message&& message) {
     if (auto* execute = std::get_if<wire::Execute>(&message)) {
-        std::optional<std::string> aborted;
-        Signal signal;
-        {
-            const std::lock_guard lock(mutex_);
-            last_task_ = std::max(last_task_, execute->task_id);
-            tasks_.emplace(execute->task_id, signal);
-            if (const auto found = aborted_.find(execute->task_id); found != aborted_.end()) aborted = found->second;
-            aborted_.erase(aborted_.begin(), aborted_.upper_bound(execute->task_id));
-        }
-        if (aborted) signal.trigger(*aborted);
+        admit(execute->task_id);
         push(std::move(*execute));
     } else if (auto* event = std::get_if<wire::ParentEvent>(&message)) {
         lane_->post([this, event = std::move(*event)] { handle(event); });
@@ -225,6 +274,20 @@ void RankRuntime::on_message(wire::Message&& message) {
         close_after_ = close->last_event;
         close_when_handled();
     }
+}
+
+/// From now on the task can be aborted; at once, if the abort has come first.
+void RankRuntime::admit(std::uint64_t task_id) {
+    std::optional<std::string> aborted;
+    Signal signal;
+    {
+        const std::lock_guard lock(mutex_);
+        last_task_ = std::max(last_task_, task_id);
+        tasks_.emplace(task_id, signal);
+        if (const auto found = aborted_.find(task_id); found != aborted_.end()) aborted = found->second;
+        aborted_.erase(aborted_.begin(), aborted_.upper_bound(task_id));
+    }
+    if (aborted) signal.trigger(*aborted);
 }
 
 void RankRuntime::on_bad_body(std::uint16_t type, const wire::DecodeError& error) {
@@ -327,6 +390,34 @@ void RankRuntime::work(wire::Execute&& message) {
         result.reply.headers.clear();
         result.reply.body = {};
         result.reply.tensors.clear();
+    }
+    send_result(std::move(result));
+}
+
+/// By the way on which the task has come, if all is well and the result fits there. A failure must be heard at once,
+/// while the parent may be asleep until another rank has answered.
+bool RankRuntime::send_by_memory(const wire::Result& result) {
+    if (!by_memory_ || !memory_ || !result.reply.ok()) return false;
+    wire::Envelope envelope;
+    envelope.run_id = bootstrap_.run_id;
+    envelope.incarnation = bootstrap_.incarnation;
+    envelope.rank = bootstrap_.rank;
+    envelope.sequence = memory_sent_ + 1;
+    const auto frames = wire::encode(std::move(envelope), result);
+    // What is over the limits, or larger than the ring, is told or sent by the reactor.
+    if (!frames || !memory_->send(*frames)) return false;
+    ++memory_sent_;
+    return true;
+}
+
+void RankRuntime::send_result(wire::Result result) {
+    if (by_memory_) {
+        {
+            const std::lock_guard lock(mutex_);
+            tasks_.erase(result.task_id);
+            result.last_event = last_event_;
+        }
+        if (send_by_memory(result)) return;
     }
     // The task is over for an abort only when its result is on its way.
     loop_.post([this, result = std::move(result)]() mutable {
@@ -454,13 +545,18 @@ void RankRuntime::send(ChannelKind kind, wire::Message message) {
     });
 }
 
+void RankRuntime::wake_worker() {
+    changed_.notify_all();
+    interrupt_.ring();
+}
+
 void RankRuntime::push(Work work) {
     {
         const std::lock_guard lock(mutex_);
         if (ended_) return;
         work_.push_back(std::move(work));
     }
-    changed_.notify_all();
+    wake_worker();
 }
 
 }  // namespace rankexec::worker

@@ -19,6 +19,7 @@
 #include "rankexec/core/system/event_loop.hpp"
 #include "rankexec/ipc/channel/event_lane.hpp"
 #include "rankexec/ipc/channel/peer_channels.hpp"
+#include "rankexec/ipc/transport/memory_link.hpp"
 #include "rankexec/worker/stack_sampler.hpp"
 
 namespace rankexec::worker {
@@ -59,8 +60,15 @@ private:
     void report_stack(std::uint64_t task_id);
 
     // On run()'s thread.
+    /// Memory that is shared with a parent on this host; without it all goes over the channels.
+    void join_memory();
+    [[nodiscard]] Work next_work();
+    [[nodiscard]] std::optional<wire::Execute> take_task();
+    void admit(std::uint64_t task_id);
     void work(wire::Initialise&& message);
     void work(wire::Execute&& message);
+    void send_result(wire::Result result);
+    [[nodiscard]] bool send_by_memory(const wire::Result& result);
     [[nodiscard]] Shareable execute(const wire::Execute& message, Context& context, const Signal& abort);
 
     // On the lane's thread.
@@ -72,6 +80,7 @@ private:
     [[nodiscard]] Context context_from(const PropertyMap& properties) const;
     void send(ChannelKind kind, wire::Message message);
     void push(Work work);
+    void wake_worker();
 
     const ComponentRegistry& registry_;
     Bootstrap bootstrap_;
@@ -79,6 +88,11 @@ private:
 
     EventLoop loop_;
     std::unique_ptr<PeerChannels> channels_;  ///< reactor thread
+    std::unique_ptr<RankMemory> memory_;      ///< run()'s thread
+    Interrupt interrupt_;                     ///< ends run()'s wait for memory_
+    bool by_memory_ = false;                  ///< run()'s thread: how the task came, and its result goes
+    std::uint64_t memory_received_ = 0;       ///< run()'s thread: number of the last message there
+    std::uint64_t memory_sent_ = 0;           ///< likewise
     std::unique_ptr<StackSampler> sampler_;   ///< of run()'s thread; asked by the reactor
     std::uint64_t close_after_ = 0;           ///< reactor thread: parent event to be handled before the end
     bool closing_ = false;                    ///< reactor thread

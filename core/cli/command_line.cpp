@@ -9,7 +9,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "rankexec/core/cli/containment_name.hpp"
+#include "rankexec/core/cli/option_names.hpp"
 #include "rankexec/core/cli/rank_count.hpp"
 #include "rankexec/core/component/nearest_name.hpp"
 #include "rankexec/core/system/rank_variables.hpp"
@@ -26,8 +26,8 @@ struct UsageError {
 
 /// What CLI11 fills in, before it is checked.
 struct Words {
-    std::string ranks, launcher, command_template, hosts, stdin_mode, containment, grace, timeout, gpus, port, save,
-        heartbeat;
+    std::string ranks, launcher, command_template, hosts, stdin_mode, containment, transport, grace, timeout, gpus,
+        port, save, heartbeat;
     std::vector<std::string> launcher_args, exports, job;
     std::string master_address, advertise_address, log_directory;
     bool label = false, tee = false, dry_run = false, json = false;
@@ -109,6 +109,12 @@ wire::Containment containment(const std::string& word) {
     return *found;
 }
 
+Transport transport(const std::string& word) {
+    const auto found = transport_named(word);
+    if (!found) throw UsageError{"--transport: '" + word + "' is none of auto, zeromq"};
+    return *found;
+}
+
 /// Options that `run` and `launch` share.
 void add_common(CLI::App& command, Words& words) {
     command.add_option("-n,--ranks", words.ranks, "number of ranks")->type_name("N");
@@ -175,6 +181,9 @@ CLI::App* add_launch(CLI::App& app, Words& words) {
 CLI::App* add_run(CLI::App& app, Words& words) {
     auto* run = app.add_subcommand("run", "Run a job: rankexec run JOB.toml");
     add_common(*run, words);
+    run->add_option("--transport", words.transport,
+                    "auto (default): shared memory for ranks on this host; zeromq: for none")
+        ->type_name("HOW");
     run->add_option("--save", words.save, "file for the model, instead of the job's")->type_name("FILE");
     run->add_option("job", words.job, "the job file")->type_name("JOB.toml")->expected(0, -1);
     refuse_empty_values(*run);
@@ -262,6 +271,7 @@ RunCommand run_command(const Words& words, const std::vector<std::string>& launc
     set_if_given(command.save_file, words.save);
     command.hosts = split_commas(words.hosts);
     if (!words.containment.empty()) command.containment = containment(words.containment);
+    if (!words.transport.empty()) command.transport = transport(words.transport);
     command.dry_run = words.dry_run;
     command.json = words.json;
     return command;

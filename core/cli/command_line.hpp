@@ -9,7 +9,7 @@
 
 #include <tl/expected.hpp>
 
-#include "rankexec/core/executor/group_options.hpp"
+#include "rankexec/core/executor/multi_process_executor.hpp"
 
 namespace rankexec::cli {
 
@@ -31,6 +31,7 @@ struct RunCommand {
     std::optional<std::string> command_template;
     std::vector<std::string> hosts;  ///< instead of the job's, when not empty
     std::optional<wire::Containment> containment;
+    std::optional<Transport> transport;
     std::optional<std::string> save_file;
     bool dry_run = false;
     bool json = false;

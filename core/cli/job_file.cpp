@@ -11,7 +11,7 @@
 #include <system_error>
 #include <utility>
 
-#include "rankexec/core/cli/containment_name.hpp"
+#include "rankexec/core/cli/option_names.hpp"
 #include "rankexec/core/cli/rank_count.hpp"
 #include "rankexec/core/cli/toml_table.hpp"
 #include "rankexec/core/component/configuration_error.hpp"
@@ -97,6 +97,11 @@ void read_group(const TomlTable& table, Job& job, const std::vector<std::string>
         if (!containment) table.fail("contain", "must be \"auto\" or \"pidns\"");
         group.containment = *containment;
     }
+    if (const auto word = table.text("transport")) {
+        const auto transport = transport_named(*word);
+        if (!transport) table.fail("transport", "must be \"auto\" or \"zeromq\"");
+        job.executor.transport = *transport;
+    }
     assign(group.heartbeat_timeout,
            table.seconds("heartbeat_timeout_seconds", TomlTable::Zero::allowed, kLongestHeartbeat));
     assign(group.grace, table.seconds("grace_seconds"));
@@ -143,6 +148,7 @@ const std::vector<std::string>& group_keys() {
                                                "advertise_address",
                                                "log_dir",
                                                "contain",
+                                               "transport",
                                                "heartbeat_timeout_seconds",
                                                "grace_seconds",
                                                "orphan_grace_seconds",

@@ -94,6 +94,7 @@ void apply_overrides(const RunCommand& command, Job& job) {
     }
     if (!command.hosts.empty()) group.hosts = command.hosts;
     if (command.containment) group.containment = *command.containment;
+    if (command.transport) job.executor.transport = *command.transport;
     if (command.save_file) job.workflow.save_file = *command.save_file;
 }
 

@@ -10,10 +10,12 @@
 #include "rankexec/ipc/transport/transport_server.hpp"
 
 namespace rankexec {
-GroupSession::GroupSession(EventLoop& loop, const MultiProcessOptions& options, std::uint32_t incarnation, Hooks hooks)
+GroupSession::GroupSession(EventLoop& loop, const MultiProcessOptions& options, std::uint32_t incarnation,
+                           TaskTurn& turn, Hooks hooks)
     : loop_(loop),
       options_(options),
       incarnation_(incarnation),
+      turn_(turn),
       hooks_(std::move(hooks)),
       ranks_(static_cast<std::size_t>(options.group.world_size)),
       tails_([this](const wire::ReportTail& ask) {
@@ -24,6 +26,7 @@ GroupSession::~GroupSession() {
     for (const auto timer : {ready_timer_, loss_timer_, end_timer_}) loop_.cancel(timer);
     if (open_) drop_timers(*open_);
     for (const auto& task : queue_) loop_.cancel(task.deadline_timer);
+    if (lane_) lane_->detach();
 }
 
 void GroupSession::launch(Context context, std::function<void(tl::expected<void, Failure>)> on_ready) {
@@ -75,6 +78,7 @@ void GroupSession::launch(Context context, std::function<void(tl::expected<void,
     execution_.emplace(transport, ChannelKind::execution, size, callbacks_for(&GroupSession::on_execution));
     handler_.emplace(transport, ChannelKind::handler, size, callbacks_for(&GroupSession::on_handler));
     relay_.emplace(transport, ChannelKind::relay, size, callbacks_for(&GroupSession::on_relay));
+    offer_memory();
 
     ready_timer_ = loop_.call_after(options_.ready_timeout, [this] {
         Failure failure;
@@ -106,6 +110,7 @@ bool GroupSession::advance(GroupEvent event) {
     state_ = *next;
     if (state_ == GroupState::ready) {
         loop_.cancel(ready_timer_);
+        open_lane();
         if (auto callback = std::exchange(on_ready_, nullptr)) callback({});
     }
     if (state_ == GroupState::idle || state_ == GroupState::failed) {
@@ -116,6 +121,44 @@ bool GroupSession::advance(GroupEvent event) {
 }
 
 // ---- readiness ----------------------------------------------------------------------------------
+
+/// Without it, or when a rank cannot take it, everything goes over ZeroMQ.
+void GroupSession::offer_memory() {
+    if (options_.transport == Transport::zeromq || !can_sleep_on_two()) return;
+    const auto& bootstrap = group_->transport()->bootstrap();
+    auto memory = ParentMemory::create(options_.group.world_size, ParentMemory::sizes_for(options_.group.world_size));
+    if (!memory) return log::info("no shared memory for tasks: " + memory.error());
+    FastLane::Hooks hooks;
+    hooks.adopt = [this](GroupTask&& task, RankResults&& results, bool sent) {
+        adopt(std::move(task), std::move(results), sent);
+    };
+    hooks.abort = [this](std::uint64_t id, const std::string& reason) { abort_task(id, reason); };
+    hooks.on_result = [this](int rank, wire::Result&& result) { on_result(rank, std::move(result)); };
+    hooks.on_turn = [this] { start_next_task(); };
+    hooks.on_violation = [this](int rank, const std::string& why) { on_violation(rank, why); };
+    auto lane = std::make_shared<FastLane>(
+        loop_, turn_, std::move(*memory),
+        FastLane::Identity{bootstrap.run_id, bootstrap.incarnation, options_.group.world_size}, std::move(hooks));
+    auto server = HandoverServer::start(loop_, bootstrap, [lane](int rank) {
+        auto offered = lane->memory().offer(rank);
+        if (offered) return std::move(*offered);
+        log::info("rank " + std::to_string(rank) + " gets no shared memory: " + offered.error());
+        return HandoverServer::Handover{};
+    });
+    if (!server) return log::info("no shared memory for tasks: " + server.error());
+    lane_ = std::move(lane);
+    handover_ = std::move(*server);
+}
+
+void GroupSession::open_lane() {
+    handover_.reset();  // who has not asked by now does without
+    if (!lane_) return;
+    if (std::ranges::all_of(ranks_, &Rank::has_memory)) {
+        hooks_.on_lane(lane_);
+    } else {
+        std::exchange(lane_, nullptr)->detach();
+    }
+}
 
 void GroupSession::on_execution(int rank, wire::Message&& message) {
     if (auto* hello = std::get_if<wire::Hello>(&message)) {
@@ -163,7 +206,11 @@ void GroupSession::on_hello(int rank, wire::Hello&& hello) {
     entry.hello = true;
     entry.pid = hello.pid;
     entry.host = std::move(hello.host);
-    entry.reports_stacks = std::ranges::find(hello.capabilities, wire::kStackReports) != hello.capabilities.end();
+    const auto has = [&](const char* capability) {
+        return std::ranges::find(hello.capabilities, capability) != hello.capabilities.end();
+    };
+    entry.reports_stacks = has(wire::kStackReports);
+    entry.has_memory = has(wire::kSharedMemory) && lane_ && lane_->memory().has(rank);
     on_attached(rank);
 }
 
@@ -250,6 +297,7 @@ Failure GroupSession::failure_of_death(const wire::RankExited& report, ReturnCod
 void GroupSession::note_loss(FirstCause::Kind kind, Failure failure) {
     if (failure_ || state_ == GroupState::closing || state_ == GroupState::ending) return;
     loss_.add(kind, std::move(failure));
+    if (lane_) lane_->request_hand_over();
     if (loss_timer_ != 0) return;
     const auto settle = FirstCause::settle_after(kind, options_.group.launcher == "local");
     loss_timer_ = loop_.call_after(settle, [this] { judge_loss(); });
@@ -276,6 +324,10 @@ void GroupSession::give_up(Failure failure) {
 void GroupSession::fail_everything(const Failure& failure) {
     loop_.cancel(ready_timer_);
     if (auto callback = std::exchange(on_ready_, nullptr)) callback(tl::unexpected(failure));
+    if (lane_) {
+        hooks_.on_lane(nullptr);
+        lane_->close(failure);
+    }
     if (open_) finish_task(open_->verdict ? *open_->verdict : failure);
     for (auto& task : std::exchange(queue_, {})) {
         loop_.cancel(task.deadline_timer);
@@ -357,6 +409,7 @@ void GroupSession::on_group_ended(const wire::SupervisionEnded& report) {
         execution_.reset();
         handler_.reset();
         relay_.reset();
+        handover_.reset();
         group_.reset();
         // What was submitted since then found a group that was still ready.
         if (failure_) fail_everything(*failure_);
@@ -406,8 +459,8 @@ void GroupSession::report(GroupReport& report) const {
     for (int rank = 0; rank < options_.group.world_size; ++rank) {
         const auto& entry = ranks_[static_cast<std::size_t>(rank)];
         const auto& connection = execution_->connection(rank);
-        report.ranks.push_back(
-            {rank, entry.host, entry.pid, connection.tcp ? "tcp" : "ipc", connection.curve ? "curve" : "plain"});
+        const auto* const transport = connection.tcp ? "tcp" : lane_ && entry.has_memory ? "memory" : "ipc";
+        report.ranks.push_back({rank, entry.host, entry.pid, transport, connection.curve ? "curve" : "plain"});
     }
 }
 

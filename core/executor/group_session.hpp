@@ -11,13 +11,16 @@
 #include <string>
 #include <vector>
 
+#include "rankexec/core/executor/fast_lane.hpp"
 #include "rankexec/core/executor/first_cause.hpp"
 #include "rankexec/core/executor/group_lifecycle.hpp"
+#include "rankexec/core/executor/group_task.hpp"
 #include "rankexec/core/executor/multi_process_executor.hpp"
 #include "rankexec/core/executor/rank_group.hpp"
 #include "rankexec/core/executor/stderr_tails.hpp"
 #include "rankexec/core/system/event_loop.hpp"
 #include "rankexec/ipc/channel/parent_channel.hpp"
+#include "rankexec/ipc/transport/handover.hpp"
 #include "rankexec/ipc/wire/codec.hpp"
 
 namespace rankexec {
@@ -35,16 +38,8 @@ public:
         std::function<void(wire::RankOutput&&)> on_output;
         /// After each change of state.
         std::function<void(GroupState)> on_state;
-    };
-    struct Task {
-        std::uint64_t id = 0;
-        std::string name;
-        Shareable input;
-        Context context;
-        ExecuteOptions options;
-        EventLoop::Clock::time_point deadline;  ///< when options.deadline is set
-        EventLoop::TimerId deadline_timer = 0;  ///< the session's
-        std::function<void(GroupReply&&)> on_done;
+        /// Tasks may take this lane from now on; nullptr: none any more.
+        std::function<void(std::shared_ptr<FastLane>)> on_lane;
     };
     struct Event {
         std::string type;
@@ -53,11 +48,13 @@ public:
         std::function<void(ContextChanges&&, std::string error)> on_done;
     };
 
-    GroupSession(EventLoop& loop, const MultiProcessOptions& options, std::uint32_t incarnation, Hooks hooks);
+    /// `turn` is shared by all incarnations.
+    GroupSession(EventLoop& loop, const MultiProcessOptions& options, std::uint32_t incarnation, TaskTurn& turn,
+                 Hooks hooks);
     ~GroupSession();
 
     void launch(Context context, std::function<void(tl::expected<void, Failure>)> on_ready);
-    void submit(Task task);
+    void submit(GroupTask task);
     void abort_task(std::uint64_t id, const std::string& reason);
     void send_event(Event event);
     /// The parent's handlers have seen the event.
@@ -81,6 +78,7 @@ private:
         bool initialised = false;
         bool exited = false;
         bool reports_stacks = false;  ///< when it is asked to
+        bool has_memory = false;      ///< it shares memory with us
         std::int64_t pid = 0;
         std::string host;
         std::uint64_t handled_events = 0;  ///< how many of this rank's events the parent has handled
@@ -88,11 +86,12 @@ private:
     };
     struct OpenTask {
         OpenTask();  // declared: std::optional asks for it while this class is incomplete
-        Task task;
-        std::vector<std::optional<wire::Result>> results;
+        GroupTask task;
+        RankResults results;
         std::optional<Failure> verdict;  ///< abort or deadline: what the reply will say
         FirstCause cause;
-        std::set<int> asked;  ///< ranks whose stacks the verdict still waits for
+        bool by_memory = false;  ///< the ranks have got it there, and answer there when they can
+        std::set<int> asked;     ///< ranks whose stacks the verdict still waits for
         bool told_to_abort = false;
         EventLoop::TimerId stack_timer = 0;
         EventLoop::TimerId settle_timer = 0;
@@ -119,13 +118,20 @@ private:
     void on_rank_exited(const wire::RankExited& report);
     void on_group_ended(const wire::SupervisionEnded& report);
 
+    void offer_memory();
+    void open_lane();
+    void adopt(GroupTask&& task, RankResults&& results, bool sent);
+
     void start_next_task();
+    void send_open_task();
+    void drain_lane();
+    void expect_results();
     void expire(std::uint64_t id);
     void ask_for_stacks();
     void on_stack(int rank, wire::StackReport&& report);
     void stacks_are_in();
     void on_tail(wire::TailReport&& report);
-    [[nodiscard]] std::optional<Task> take_from_queue(std::uint64_t id);
+    [[nodiscard]] std::optional<GroupTask> take_from_queue(std::uint64_t id);
     void abort_ranks(const std::string& reason);
     void expect_end_of_task();
     void judge_task();
@@ -153,18 +159,22 @@ private:
     EventLoop& loop_;
     const MultiProcessOptions& options_;
     std::uint32_t incarnation_;
+    TaskTurn& turn_;
     Hooks hooks_;
     GroupState state_ = GroupState::idle;
     std::unique_ptr<RankGroup> group_;
     std::optional<ParentChannel> execution_;
     std::optional<ParentChannel> handler_;
     std::optional<ParentChannel> relay_;
+    std::shared_ptr<FastLane> lane_;                           ///< nullptr: all goes over ZeroMQ
+    std::unique_ptr<HandoverServer> handover_;                 ///< gives the ranks their memory
+    std::vector<std::pair<int, wire::Result>> early_results_;  ///< over ZeroMQ, of the task that is in the lane
     std::vector<Rank> ranks_;
     Context context_;  ///< of the run
     wire::Initialise initialise_;
     std::function<void(tl::expected<void, Failure>)> on_ready_;
     std::vector<std::function<void()>> on_gone_;
-    std::deque<Task> queue_;
+    std::deque<GroupTask> queue_;
     std::optional<OpenTask> open_;
     StderrTails tails_;  ///< of the ranks that failed in the open task, or while they built their components
     std::map<std::uint64_t, OpenEvent> events_;

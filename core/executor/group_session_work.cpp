@@ -36,7 +36,7 @@ GroupSession::OpenTask::OpenTask() = default;
 
 // ---- tasks --------------------------------------------------------------------------------------
 
-void GroupSession::submit(Task task) {
+void GroupSession::submit(GroupTask task) {
     const auto refuse = [&](ReturnCode code, std::string message) {
         GroupReply reply;
         reply.reply = Shareable::failed(code, std::move(message));
@@ -62,20 +62,16 @@ void GroupSession::submit(Task task) {
 }
 
 void GroupSession::start_next_task() {
-    if (open_ || queue_.empty() || state_ != GroupState::ready) return;
+    if (open_ || queue_.empty() || state_ != GroupState::ready || turn_.lane_taken()) return;
     open_.emplace();
     open_->task = std::move(queue_.front());
     queue_.pop_front();
     open_->results.resize(ranks_.size());
-    const auto id = open_->task.id;
+    send_open_task();
+}
 
-    wire::Execute message;
-    message.task_id = id;
-    message.task = open_->task.name;
-    message.context = open_->task.context.serialisable();
-    message.input = open_->task.input;
-    message.results = open_->task.options.all_results ? wire::ResultsWanted::all : wire::ResultsWanted::rank_zero;
-    const auto body = wire::encode_body(message);
+void GroupSession::send_open_task() {
+    const auto body = wire::encode_body(message_of(open_->task));
     for (int rank = 0; rank < options_.group.world_size; ++rank) {
         const auto sent = body ? execution_->send(rank, *body) : tl::unexpected(body.error());
         if (!sent) {
@@ -87,6 +83,39 @@ void GroupSession::start_next_task() {
             return;
         }
     }
+}
+
+/// Takes a task over from the lane, in whose turn it is.
+void GroupSession::adopt(GroupTask&& task, RankResults&& results, bool sent) {
+    const auto id = task.id;
+    const auto is_open = [&] { return open_ && open_->task.id == id; };
+    open_.emplace();
+    open_->task = std::move(task);
+    open_->results.resize(ranks_.size());
+    open_->by_memory = sent;
+    if (open_->task.options.deadline.count() > 0) {
+        open_->task.deadline_timer = loop_.call_at(open_->task.deadline, [this, id] { expire(id); });
+    }
+    if (!sent) return send_open_task();
+    for (int rank = 0; rank < options_.group.world_size; ++rank) {
+        auto& result = results[static_cast<std::size_t>(rank)];
+        if (result && is_open()) on_result(rank, std::move(*result));
+    }
+    for (auto& [rank, result] : std::exchange(early_results_, {})) {
+        if (is_open()) on_result(rank, std::move(result));
+    }
+    if (is_open()) expect_results();
+}
+
+/// For a judgement that counts who has answered.
+void GroupSession::drain_lane() {
+    if (lane_ && open_ && open_->by_memory) lane_->drain();
+}
+
+void GroupSession::expect_results() {
+    if (!lane_ || !open_ || !open_->by_memory) return;
+    const auto missing = std::ranges::find_if(open_->results, [](const auto& result) { return !result; });
+    lane_->expect(missing == open_->results.end() ? -1 : static_cast<int>(missing - open_->results.begin()));
 }
 
 /// The deadline counts from the submission, so it may pass while the task waits in the queue.
@@ -101,6 +130,7 @@ void GroupSession::expire(std::uint64_t id) {
         task->on_done(std::move(reply));
         return;
     }
+    drain_lane();
     if (!open_ || open_->task.id != id) return;
     for (int rank = 0; rank < options_.group.world_size; ++rank) {
         if (!open_->results[static_cast<std::size_t>(rank)]) failure.ranks.push_back(rank);
@@ -143,8 +173,8 @@ void GroupSession::stacks_are_in() {
     expect_end_of_task();
 }
 
-std::optional<GroupSession::Task> GroupSession::take_from_queue(std::uint64_t id) {
-    const auto waiting = std::ranges::find(queue_, id, &Task::id);
+std::optional<GroupTask> GroupSession::take_from_queue(std::uint64_t id) {
+    const auto waiting = std::ranges::find(queue_, id, &GroupTask::id);
     if (waiting == queue_.end()) return std::nullopt;
     auto task = std::move(*waiting);
     queue_.erase(waiting);
@@ -182,7 +212,9 @@ void GroupSession::abort_ranks(const std::string& reason) {
 /// From here on the task may take abort_grace; then the ranks that have not returned cost the group.
 void GroupSession::expect_end_of_task() {
     if (open_->grace_timer != 0) return;
-    open_->grace_timer = loop_.call_after(options_.abort_grace, [this] {
+    open_->grace_timer = loop_.call_after(options_.abort_grace, [this, id = open_->task.id] {
+        drain_lane();
+        if (!open_ || open_->task.id != id) return;
         std::vector<int> missing;
         for (int rank = 0; rank < options_.group.world_size; ++rank) {
             if (!open_->results[static_cast<std::size_t>(rank)]) missing.push_back(rank);
@@ -197,6 +229,10 @@ void GroupSession::expect_end_of_task() {
 
 void GroupSession::on_result(int rank, wire::Result&& result) {
     if (!open_ || result.task_id != open_->task.id) {
+        if (lane_ && lane_->has(result.task_id)) {
+            early_results_.emplace_back(rank, std::move(result));
+            return lane_->request_hand_over(early_results_.back().second.task_id);
+        }
         log::debug("rank " + std::to_string(rank) + " sent a result for task " + std::to_string(result.task_id) +
                    ", which is not open; dropped");
         ++dropped_results_;
@@ -220,6 +256,7 @@ void GroupSession::on_result(int rank, wire::Result&& result) {
         }
     }
     slot = std::move(result);
+    expect_results();
     finish_task_if_complete();
 }
 
@@ -268,12 +305,7 @@ void GroupSession::finish_task_if_complete() {
         if (!tails_.awaits(*cause)) finish_task(*cause);
         return;
     }
-    // Rank 0 last, so that it wins.
-    for (std::size_t rank = open_->task.options.all_results ? ranks_.size() : 1; rank-- > 0;) {
-        open_->task.context.apply(open_->results[rank]->changes);
-    }
-    auto reply = collect(*open_);
-    reply.reply = reply.results.empty() ? std::move(open_->results[0]->reply) : reply.results[0];
+    auto reply = reply_to(open_->task, std::move(open_->results));
     drop_timers(*open_);
     auto done = std::move(open_->task.on_done);
     open_.reset();
@@ -345,6 +377,9 @@ void GroupSession::send_event(Event event) {
 
 Context GroupSession::context_of(const wire::FireEvent& event) const {
     if (event.task_id != 0 && open_ && open_->task.id == event.task_id) return open_->task.context;
+    if (event.task_id != 0 && lane_) {
+        if (const auto context = lane_->context_of(event.task_id)) return *context;
+    }
     const auto found = events_.find(event.parent_event);
     return found != events_.end() ? found->second.event.context : context_;
 }
@@ -363,6 +398,7 @@ void GroupSession::on_event_done(int rank, wire::EventDone&& done) {
 
 void GroupSession::answer_rank_event(int rank, wire::EventHandled answer) {
     ++rank_at(rank).handled_events;
+    if (lane_) lane_->count_handled_event(rank);
     if (relay_) send(*relay_, rank, answer);
     finish_task_if_complete();
 }

@@ -115,7 +115,7 @@ public:
             }
             // Posted under the lock, so that no task or event reaches the loop before its session.
             loop_->post([this, context, ready] {
-                session_ = std::make_unique<GroupSession>(*loop_, options_, ++incarnation_, hooks());
+                session_ = std::make_unique<GroupSession>(*loop_, options_, ++incarnation_, turn_, hooks());
                 session_->launch(
                     context, [ready](tl::expected<void, Failure> outcome) { ready->set_value(std::move(outcome)); });
             });
@@ -176,18 +176,23 @@ public:
         lane_->join();
     }
 
+    GroupReply execute(const std::string& name, const Shareable& input, const Context& context, const Signal& abort,
+                       const ExecuteOptions& options) {
+        auto lane = [this] {
+            const std::lock_guard lock(mutex_);
+            return fast_lane_;
+        }();
+        if (!lane || abort.triggered() || !turn_.take_lane()) {
+            return request_execute(name, input, context, abort, options).get();
+        }
+        return lane->run(make_task(name, input, context, options), abort);
+    }
+
     std::future<GroupReply> request_execute(std::string name, Shareable input, Context context, const Signal& abort,
-                                            ExecuteOptions options) {
+                                            const ExecuteOptions& options) {
         auto promise = std::make_shared<std::promise<GroupReply>>();
         auto future = promise->get_future();
-        GroupSession::Task task;
-        task.id = ++last_task_;
-        task.name = std::move(name);
-        task.input = std::move(input);
-        task.context = std::move(context);
-        task.options = options;
-        if (options.deadline > kLongest) task.options.deadline = std::chrono::milliseconds(0);
-        task.deadline = Clock::now() + task.options.deadline;
+        auto task = make_task(std::move(name), std::move(input), std::move(context), options);
         if (abort.triggered()) {
             GroupReply reply;
             reply.reply = Shareable::failed(ReturnCode::task_aborted, abort.reason());
@@ -206,10 +211,13 @@ public:
         const auto id = task.id;
         // Lives until the task is done; its callback only posts.
         auto subscription = std::make_shared<Signal::Subscription>();
-        task.on_done = [promise, subscription](GroupReply&& reply) { promise->set_value(std::move(reply)); };
-        loop_->post([this, task = std::make_shared<GroupSession::Task>(std::move(task))] {
-            session_->submit(std::move(*task));
-        });
+        turn_.submit();
+        task.on_done = [this, promise, subscription](GroupReply&& reply) {
+            turn_.done();
+            promise->set_value(std::move(reply));
+        };
+        loop_->post(
+            [this, task = std::make_shared<GroupTask>(std::move(task))] { session_->submit(std::move(*task)); });
         const std::weak_ptr<Impl> weak = weak_from_this();
         *subscription = abort.on_trigger([weak, id](const std::string& reason) {
             const auto self = weak.lock();
@@ -305,6 +313,18 @@ private:
         reactor_ = std::thread([this] { loop_->run(); });
     }
 
+    GroupTask make_task(std::string name, Shareable input, Context context, const ExecuteOptions& options) {
+        GroupTask task;
+        task.id = ++last_task_;
+        task.name = std::move(name);
+        task.input = std::move(input);
+        task.context = std::move(context);
+        task.options = options;
+        if (options.deadline > kLongest) task.options.deadline = std::chrono::milliseconds(0);
+        if (task.options.deadline.count() > 0) task.deadline = Clock::now() + task.options.deadline;
+        return task;
+    }
+
     GroupSession::Hooks hooks() {
         GroupSession::Hooks hooks;
         hooks.on_rank_event = [this](int rank, wire::FireEvent&& event, Context context) {
@@ -313,6 +333,10 @@ private:
             });
         };
         hooks.on_output = [this](wire::RankOutput&& output) { pump_->push(std::move(output)); };
+        hooks.on_lane = [this](std::shared_ptr<FastLane> lane) {
+            const std::lock_guard lock(mutex_);
+            fast_lane_ = std::move(lane);
+        };
         return hooks;
     }
 
@@ -343,9 +367,11 @@ private:
     const MultiProcessOptions options_;
     std::uint32_t incarnation_ = 0;  ///< reactor thread
     std::atomic<std::uint64_t> last_task_{0};
-    std::mutex mutex_;    ///< guards up_ and the start of the threads
-    bool quiet_ = false;  ///< quiesced
-    bool up_ = false;     ///< a group exists that has not been finalised
+    TaskTurn turn_;
+    std::mutex mutex_;                     ///< guards up_, the start of the threads and
+    std::shared_ptr<FastLane> fast_lane_;  ///< what execute() takes, when there is one
+    bool quiet_ = false;                   ///< quiesced
+    bool up_ = false;                      ///< a group exists that has not been finalised
     std::unique_ptr<EventLoop> loop_;
     std::unique_ptr<EventLane> lane_;
     std::unique_ptr<OutputPump> pump_;
@@ -400,7 +426,7 @@ GroupReply MultiProcessExecutor::execute(const std::string& task, const Shareabl
                                         "be waiting for; use request_execute there");
         return reply;
     }
-    return impl_->request_execute(task, input, context, abort, options).get();
+    return impl_->execute(task, input, context, abort, options);
 }
 
 std::future<GroupReply> MultiProcessExecutor::request_execute(std::string task, Shareable input, Context context,

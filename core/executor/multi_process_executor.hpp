@@ -18,6 +18,12 @@
 
 namespace rankexec {
 
+/// How the ranks are reached.
+enum class Transport {
+    automatic,  ///< shared memory for ranks on this host, where both sides can; ZeroMQ for all others
+    zeromq,     ///< ZeroMQ alone
+};
+
 struct MultiProcessOptions {
     GroupOptions group;                     ///< program: the worker, e.g. {"rankexec-worker", "--plugin", "mine.so"}
     std::vector<ComponentSpec> components;  ///< built on every rank, in this order
@@ -26,7 +32,8 @@ struct MultiProcessOptions {
     std::chrono::milliseconds event_timeout{60'000};    ///< for a rank's answer to a parent event
     std::chrono::milliseconds end_run_timeout{10'000};  ///< for the ranks' end_run handlers
     std::chrono::milliseconds abort_grace{2'000};       ///< for the ranks to return from an aborted task
-    std::size_t queue_limit = 64;                       ///< tasks that wait; one more is bad_request_data
+    Transport transport = Transport::automatic;
+    std::size_t queue_limit = 64;  ///< tasks that wait; one more is bad_request_data
     /// Called on a thread of the executor with every piece of output of a rank; may block, which
     /// pauses that rank's output, nothing else. What it throws is logged. Not set: output goes to our standard error
     /// streams.
@@ -54,7 +61,7 @@ struct GroupReport {
         int rank = 0;
         std::string host;
         std::int64_t pid = 0;
-        std::string transport;  ///< "ipc" or "tcp"
+        std::string transport;  ///< "memory", "ipc" or "tcp": what tasks go over; the rest goes over ZeroMQ
         std::string security;   ///< "plain" or "curve"
     };
     std::vector<Rank> ranks;

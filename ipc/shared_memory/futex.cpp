@@ -55,6 +55,10 @@ void Interrupt::ring() noexcept {
     ::syscall(SYS_futex, &word_, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
 }
 
+void Interrupt::wait(std::uint32_t seen) const noexcept {
+    while (value() == seen) ::syscall(SYS_futex, &word_, FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0);
+}
+
 void wake_all(Bell& bell) noexcept {
     bell.fetch_add(1, std::memory_order_seq_cst);
     ::syscall(SYS_futex, &bell, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);

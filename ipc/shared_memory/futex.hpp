@@ -22,6 +22,8 @@ public:
     void ring() noexcept;
     /// Before the conditions for sleeping are looked at.
     [[nodiscard]] std::uint32_t value() const noexcept { return word_.load(std::memory_order_seq_cst); }
+    /// Returns once it was rung since value() was `seen`.
+    void wait(std::uint32_t seen) const noexcept;
 
 private:
     friend RANKEXEC_EXPORT void sleep_on(const Bell& bell, std::uint32_t bell_value, const Interrupt& interrupt,

@@ -96,17 +96,18 @@ void RingReader::copy_out(std::uint64_t position, std::span<std::byte> bytes) co
 }
 
 RingReader::Taken RingReader::take(std::vector<std::byte>& message) {
-    const auto available = writer_->written.load(std::memory_order_acquire) - read_;
+    const auto read = read_.load(std::memory_order_relaxed);
+    const auto available = writer_->written.load(std::memory_order_acquire) - read;
     if (available == 0) return Taken::nothing;
     if (available > data_.size() || available < sizeof(Size)) return Taken::corrupt;
     Size size = 0;
-    copy_out(read_, std::as_writable_bytes(std::span(&size, 1)));
+    copy_out(read, std::as_writable_bytes(std::span(&size, 1)));
     // A message is published as a whole. (Compared so that nothing overflows.)
     if (size > available - sizeof(Size) || padded(size) > available - sizeof(Size)) return Taken::corrupt;
     message.resize(size);
-    copy_out(read_ + sizeof(Size), message);
-    read_ += sizeof(Size) + padded(size);
-    state_->read.store(read_, std::memory_order_release);
+    copy_out(read + sizeof(Size), message);
+    read_.store(read + sizeof(Size) + padded(size), std::memory_order_relaxed);
+    state_->read.store(read + sizeof(Size) + padded(size), std::memory_order_release);
     return Taken::message;
 }
 
@@ -123,7 +124,7 @@ bool RingReader::wait(const Interrupt& interrupt, std::uint32_t seen,
     bool found = false;
     for (;;) {
         const auto bell = writer_->bell.load(std::memory_order_seq_cst);
-        found = writer_->written.load(std::memory_order_seq_cst) != read_;
+        found = writer_->written.load(std::memory_order_seq_cst) != read_.load(std::memory_order_relaxed);
         if (found || interrupt.value() != seen || (deadline && Clock::now() >= *deadline)) break;
         sleep_on(writer_->bell, bell, interrupt, seen, deadline);
     }

@@ -75,7 +75,7 @@ private:
     std::uint64_t unread_ = 0;   ///< oldest position that a reader may still need, as known
 };
 
-/// One thread at a time.
+/// One thread takes, one waits, at a time; they may be two.
 class RANKEXEC_EXPORT RingReader {
 public:
     enum class Taken {
@@ -93,7 +93,7 @@ public:
 
     /// Whether take() would find something.
     [[nodiscard]] bool has_message() const noexcept {
-        return writer_->written.load(std::memory_order_acquire) != read_;
+        return writer_->written.load(std::memory_order_acquire) != read_.load(std::memory_order_relaxed);
     }
 
     /// Waits until there is a message, `interrupt` differs from `seen` (a value that was read before the caller looked
@@ -107,8 +107,8 @@ private:
     const WriterState* writer_;
     std::span<const std::byte> data_;
     ReaderState* state_;
-    std::uint64_t read_ = 0;  ///< as state_ has it, where no peer can change it
-    Patience patience_;
+    std::atomic<std::uint64_t> read_{0};  ///< as state_ has it, where no peer can change it; atomic for wait()
+    Patience patience_;                   ///< wait()'s
 };
 
 }  // namespace rankexec

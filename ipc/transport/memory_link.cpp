@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/ipc/transport/memory_link.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -35,6 +37,14 @@ ParentMemory::Received next_of(RingReader& reader) {
 }  // namespace
 
 // ---- parent -------------------------------------------------------------------------------------
+
+ParentMemory::Sizes ParentMemory::sizes_for(int world_size) noexcept {
+    constexpr std::size_t kTasks = std::size_t{1} << 18U;
+    constexpr std::size_t kMost = std::size_t{1} << 16U;
+    constexpr std::size_t kFewest = std::size_t{1} << 12U;
+    constexpr std::size_t kAll = std::size_t{1} << 24U;
+    return {kTasks, std::clamp(std::bit_floor(kAll / static_cast<std::size_t>(world_size)), kFewest, kMost)};
+}
 
 tl::expected<std::unique_ptr<ParentMemory>, std::string> ParentMemory::create(int world_size, Sizes sizes) {
     if (!is_ring_capacity(sizes.task_bytes) || !is_ring_capacity(sizes.answer_bytes)) {

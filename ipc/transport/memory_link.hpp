@@ -40,6 +40,8 @@ public:
         std::size_t task_bytes = std::size_t{1} << 20U;
         std::size_t answer_bytes = std::size_t{1} << 18U;
     };
+    /// Enough for small messages, with all their pages allocated while the group starts: 16 MiB at most for all ranks.
+    [[nodiscard]] static Sizes sizes_for(int world_size) noexcept;
     static tl::expected<std::unique_ptr<ParentMemory>, std::string> create(int world_size, Sizes sizes);
 
     /// Makes that rank's segment; from then on nothing that it has not read is overwritten. A rank that was dropped, or

@@ -20,6 +20,7 @@ struct Limits {
 
 inline constexpr std::size_t kEnvelopeBytes = 256;  ///< the first frame of a message
 inline constexpr std::uint16_t kVersion = 0;        ///< 0 until the fast data plane has landed
+inline constexpr std::int32_t kAllRanks = -1;       ///< in the envelope of a message in the ring to all ranks
 inline constexpr std::int64_t kMaxRanks = 65'536;   ///< world size
 
 }  // namespace rankexec::wire

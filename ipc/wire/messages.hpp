@@ -24,7 +24,7 @@ struct Envelope {
     std::uint16_t type = 0;         ///< MessageType
     std::string run_id;             ///< 32 hexadecimal digits
     std::uint32_t incarnation = 0;  ///< counts the groups of one executor, from 1
-    std::int32_t rank = 0;          ///< the rank that sends or is addressed
+    std::int32_t rank = 0;          ///< the rank that sends or is addressed; kAllRanks
     std::uint64_t sequence = 0;     ///< per channel, rank and direction, from 1
     friend bool operator==(const Envelope&, const Envelope&) = default;
 };
@@ -354,6 +354,7 @@ struct TailReport {
 
 /// Capabilities in Hello.
 inline constexpr const char* kZeromq = "zeromq";
+inline constexpr const char* kSharedMemory = "shared-memory";
 inline constexpr const char* kStackReports = "stack-reports";
 
 inline constexpr std::size_t kReportedFrames = 64;

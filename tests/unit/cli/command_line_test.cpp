@@ -142,6 +142,7 @@ TEST(CommandLine, RefusesWhatMakesNoSense) {
     EXPECT_THAT(refusal({"launch", "--"}), HasSubstr("no program"));
     EXPECT_THAT(refusal({"launch", "stray", "--", "p"}), HasSubstr("'stray'"));
     EXPECT_THAT(refusal({"run"}), HasSubstr("no job file"));
+    EXPECT_THAT(refusal({"run", "--transport", "tcp", "a.toml"}), HasSubstr("none of auto, zeromq"));
     EXPECT_THAT(refusal({"run", "a.toml", "b.toml"}), HasSubstr("b.toml"));
     EXPECT_THAT(refusal({"launch", "-x", "RANKEXEC_NOT_SET", "--", "p"}), HasSubstr("RANKEXEC_NOT_SET"));
     EXPECT_THAT(refusal({"launch", "-x", "=1", "--", "p"}), HasSubstr("names no variable"));
@@ -172,12 +173,13 @@ TEST(CommandLine, RefusesVariablesThatEveryRankGetsAnyway) {
 }
 
 TEST(CommandLine, RunTakesItsOptionsInAnyPlace) {
-    const auto command = parse_as<RunCommand>(
-        {"run", "--launcher", "srun", "job.toml", "-n", "2", "--dry-run", "--save", "m.npz", "--hosts", "a"});
+    const auto command = parse_as<RunCommand>({"run", "--launcher", "srun", "job.toml", "-n", "2", "--dry-run",
+                                               "--save", "m.npz", "--hosts", "a", "--transport", "zeromq"});
     EXPECT_EQ(command.job_file, "job.toml");
     EXPECT_EQ(command.ranks, 2);
     EXPECT_EQ(command.launcher, "srun");
     EXPECT_EQ(command.save_file, "m.npz");
+    EXPECT_EQ(command.transport, Transport::zeromq);
     EXPECT_THAT(command.hosts, ElementsAre("a"));
     EXPECT_TRUE(command.dry_run);
     EXPECT_FALSE(parse_as<RunCommand>({"run", "job.toml"}).ranks.has_value());

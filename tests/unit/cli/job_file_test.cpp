@@ -76,6 +76,7 @@ master_port = 1234
 advertise_address = "10.0.0.2"
 log_dir = "logs"
 contain = "pidns"
+transport = "zeromq"
 heartbeat_timeout_seconds = 0.5
 grace_seconds = 1.5
 orphan_grace_seconds = 0
@@ -118,6 +119,7 @@ save = { file = "model.npz" }
     EXPECT_EQ(group.advertise_address, "10.0.0.2");
     EXPECT_EQ(group.log_directory, "logs");
     EXPECT_EQ(group.containment, wire::Containment::pid_namespace);
+    EXPECT_EQ(job.executor.transport, Transport::zeromq);
     EXPECT_EQ(group.heartbeat_timeout, 500ms);
     EXPECT_EQ(group.grace, 1500ms);
     EXPECT_EQ(group.orphan_grace, 0ms);
@@ -156,6 +158,7 @@ TEST(JobFile, WrongTypesNameLineAndType) {
     EXPECT_THAT(refusal("[group]\nranks = \"four\"\n"),
                 AllOf(StartsWith("jobs/digits.toml:2:"), HasSubstr("must be a whole number, but it is text")));
     EXPECT_THAT(refusal("[group]\ncontain = \"jail\"\n"), HasSubstr("must be \"auto\" or \"pidns\""));
+    EXPECT_THAT(refusal("[group]\ntransport = \"tcp\"\n"), HasSubstr("must be \"auto\" or \"zeromq\""));
     EXPECT_THAT(refusal("[group]\nranks = 4.5\n"), HasSubstr("must be a whole number"));
     EXPECT_THAT(refusal("[group]\nworker = \"x\"\n"), HasSubstr("must be a list of texts"));
     EXPECT_THAT(refusal("[group]\nworker = [\"x\",\n 3]\n"), AllOf(HasSubstr(":3:"), HasSubstr("texts only")));

@@ -10,8 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <csignal>
+#include <future>
 #include <map>
 #include <mutex>
 #include <sstream>
@@ -22,6 +24,12 @@
 #include "rankexec/core/model/event_type.hpp"
 
 namespace rankexec {
+
+/// In the names of tests.
+static void PrintTo(Transport transport, std::ostream* out) {
+    *out << (transport == Transport::automatic ? "memory" : "zeromq");
+}
+
 namespace {
 
 using std::chrono::milliseconds;
@@ -202,10 +210,11 @@ private:
 };
 
 /// A group of test workers that is up.
-class Group : public ::testing::Test {
+class Group : public ::testing::TestWithParam<Transport> {
 protected:
     void start(int ranks) { start(options_for(ranks)); }
     void start(MultiProcessOptions options) {
+        options.transport = GetParam();
         executor = std::make_unique<MultiProcessExecutor>(std::move(options));
         const auto ready = executor->initialise(context);
         ASSERT_TRUE(ready) << ready.error().describe();
@@ -214,12 +223,23 @@ protected:
         return executor->execute(task, input, context, abort);
     }
 
+    /// execute() on a thread of its own, which is the one that waits for the ranks.
+    std::future<Shareable> start_task(const std::string& task, const Shareable& input = {},
+                                      const ExecuteOptions& options = {}) {
+        return std::async(std::launch::async,
+                          [=, this] { return executor->execute(task, input, context, abort, options).reply; });
+    }
+
     Context context;
     Signal abort;
     std::unique_ptr<MultiProcessExecutor> executor;
 };
 
-TEST_F(Group, M5_RankZerosResultAndContextChangesAreMerged) {
+const auto kTransports = ::testing::Values(Transport::automatic, Transport::zeromq);
+std::string name_of(const ::testing::TestParamInfo<Transport>& info) { return ::testing::PrintToString(info.param); }
+INSTANTIATE_TEST_SUITE_P(Over, Group, kTransports, name_of);
+
+TEST_P(Group, M5_RankZerosResultAndContextChangesAreMerged) {
     start(3);
     Shareable input = with_headers({{"round", 4}});
     input.body["nested"]["text"] = "hello";
@@ -238,7 +258,7 @@ TEST_F(Group, M5_RankZerosResultAndContextChangesAreMerged) {
     EXPECT_FALSE(context.get("by_rank_1"));
 }
 
-TEST_F(Group, M9_AllResultsAreMergedSoThatRankZeroWins) {
+TEST_P(Group, M9_AllResultsAreMergedSoThatRankZeroWins) {
     start(3);
     ExecuteOptions options;
     options.all_results = true;
@@ -252,7 +272,7 @@ TEST_F(Group, M9_AllResultsAreMergedSoThatRankZeroWins) {
     EXPECT_EQ(context.integer_or("last_rank", -1), 0);
 }
 
-TEST_F(Group, M5_AnExceptionOnAnyRankIsAFailureWithItsRankAndTheGroupLivesOn) {
+TEST_P(Group, M5_AnExceptionOnAnyRankIsAFailureWithItsRankAndTheGroupLivesOn) {
     start(3);
     const auto reply = execute("throw", with_headers({{"rank", 2}}));
     EXPECT_EQ(reply.code, ReturnCode::execution_exception);
@@ -265,13 +285,13 @@ TEST_F(Group, M5_AnExceptionOnAnyRankIsAFailureWithItsRankAndTheGroupLivesOn) {
     EXPECT_TRUE(execute("echo").ok());
 }
 
-TEST_F(Group, M5_WhateverIsThrownIsTold) {
+TEST_P(Group, M5_WhateverIsThrownIsTold) {
     start(1);
     EXPECT_EQ(execute("throw_text").failure->message, "just a text");
     EXPECT_EQ(execute("throw_nested").failure->message, "the outer one; because of: the inner one");
 }
 
-TEST_F(Group, M5_AnAbortThatWasThereFirstKeepsTheTaskFromTheRanks) {
+TEST_P(Group, M5_AnAbortThatWasThereFirstKeepsTheTaskFromTheRanks) {
     start(1);
     abort.trigger("not today");
     const auto reply = executor->execute("die", with_headers({{"rank", 0}, {"code", 3}}), context, abort, {});
@@ -280,14 +300,14 @@ TEST_F(Group, M5_AnAbortThatWasThereFirstKeepsTheTaskFromTheRanks) {
     EXPECT_TRUE(executor->execute("echo", {}, context, {}).ok());
 }
 
-TEST_F(Group, ADeadlineForEverIsNone) {
+TEST_P(Group, ADeadlineForEverIsNone) {
     start(1);
     ExecuteOptions for_ever;
     for_ever.deadline = milliseconds::max();
     EXPECT_TRUE(executor->execute("echo", {}, context, {}, for_ever).reply.ok());
 }
 
-TEST_F(Group, M8_ARankThatCrashesWhenItClosesIsReported) {
+TEST_P(Group, M8_ARankThatCrashesWhenItClosesIsReported) {
     start(2);
     EXPECT_TRUE(execute("crash_at_end").ok());
     executor->finalise();
@@ -297,7 +317,7 @@ TEST_F(Group, M8_ARankThatCrashesWhenItClosesIsReported) {
     EXPECT_EQ(report.end_failure->exit->number, SIGSEGV);
 }
 
-TEST_F(Group, M5_AReplyThatIsNotOkNamesItsRank) {
+TEST_P(Group, M5_AReplyThatIsNotOkNamesItsRank) {
     start(2);
     const auto reply = execute("bad_reply", with_headers({{"rank", 1}}));
     EXPECT_EQ(reply.code, ReturnCode::bad_task_data);
@@ -305,7 +325,7 @@ TEST_F(Group, M5_AReplyThatIsNotOkNamesItsRank) {
     EXPECT_EQ(execute("no such task").code, ReturnCode::task_unknown);
 }
 
-TEST_F(Group, M5_ARankThatDiesDuringATaskIsNamedWithItsExit) {
+TEST_P(Group, M5_ARankThatDiesDuringATaskIsNamedWithItsExit) {
     for (const auto& [signal, code] : {std::pair{SIGKILL, 0}, {SIGSEGV, 0}, {0, 3}, {0, 0}}) {
         start(3);
         const auto reply = execute("die", with_headers({{"rank", 1}, {"signal", signal}, {"code", code}}));
@@ -321,7 +341,7 @@ TEST_F(Group, M5_ARankThatDiesDuringATaskIsNamedWithItsExit) {
     }
 }
 
-TEST_F(Group, M5_AbortReachesEveryRankAndTheReplySaysSo) {
+TEST_P(Group, M5_AbortReachesEveryRankAndTheReplySaysSo) {
     start(2);
     auto future = executor->request_execute("wait_for_abort", {}, context, abort);
     abort.trigger("user pressed stop");
@@ -332,13 +352,82 @@ TEST_F(Group, M5_AbortReachesEveryRankAndTheReplySaysSo) {
     EXPECT_TRUE(executor->execute("echo", {}, context, fresh).ok());
 }
 
-TEST_F(Group, M5_AnAbortBeforeTheTaskEndsItAsWell) {
+TEST_P(Group, M5_AnAbortBeforeTheTaskEndsItAsWell) {
     start(2);
     abort.trigger("too late");
     EXPECT_EQ(execute("echo").code, ReturnCode::task_aborted);
 }
 
-TEST_F(Group, M5_RanksThatDoNotReturnFromAnAbortedTaskCostTheGroup) {
+TEST_P(Group, ATaskWhoseCallerWaitsForTheRanksIsAbortedToo) {
+    start(3);
+    auto task = start_task("wait_for_abort");
+    abort.trigger("enough");
+    EXPECT_EQ(task.get().code, ReturnCode::task_aborted);
+    abort = Signal();
+    EXPECT_TRUE(execute("echo").ok());
+}
+
+TEST_P(Group, ATaskWhoseCallerWaitsForTheRanksEndsWithTheGroup) {
+    auto options = options_for(2);
+    options.abort_grace = milliseconds(100);
+    options.group.grace = milliseconds(200);
+    HangWatch watch(2);
+    watch.install(options);
+    start(options);
+    auto task = start_task("hang");
+    watch.wait();
+    executor->finalise();
+    const auto reply = task.get();
+    EXPECT_EQ(reply.code, ReturnCode::task_aborted);
+    EXPECT_THAT(reply.failure->message, HasSubstr("finalised"));
+    EXPECT_EQ(reply.failure->task, "hang");
+}
+
+TEST_P(Group, TasksOfSeveralThreadsTakeTurns) {
+    start(2);
+    constexpr int kThreads = 4;
+    constexpr int kTasks = 50;
+    std::atomic<int> well{0};
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < kThreads; ++thread) {
+        threads.emplace_back([&, thread] {
+            Context own = context.clone();
+            for (int number = 0; number < kTasks; ++number) {
+                const auto input = with_headers({{"number", thread * kTasks + number}});
+                const bool queued = number % 3 == 0;
+                const auto reply = queued ? executor->request_execute("echo", input, own).get().reply
+                                          : executor->execute("echo", input, own, Signal());
+                if (reply.ok() && *reply.header("number") == *input.header("number")) ++well;
+            }
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(well, kThreads * kTasks);
+}
+
+TEST_P(Group, WhatWasSubmittedFirstRunsFirstWhicheverWayItGoes) {
+    start(1);
+    auto first = executor->request_execute("wait_for_abort", {}, context, abort);
+    auto second = std::async(std::launch::async, [this] { return executor->execute("echo", {}, context, Signal()); });
+    EXPECT_EQ(second.wait_for(milliseconds(50)), std::future_status::timeout);
+    abort.trigger("go on");
+    EXPECT_EQ(first.get().reply.code, ReturnCode::task_aborted);
+    EXPECT_TRUE(second.get().ok());
+}
+
+/// Neither fits into a ring of shared memory.
+TEST_P(Group, LargeTasksAndResultsFindAWay) {
+    start(2);
+    Shareable input;
+    for (const std::size_t size : {1U << 10U, 1U << 15U, 1U << 16U, 1U << 18U, 1U << 20U, 1U << 24U, 1U << 12U}) {
+        input.body["bytes"] = Bytes(size, std::byte{7});
+        const auto reply = execute("echo", input);
+        ASSERT_TRUE(reply.ok()) << reply.failure->describe();
+        EXPECT_EQ(reply.body, input.body);
+    }
+}
+
+TEST_P(Group, M5_RanksThatDoNotReturnFromAnAbortedTaskCostTheGroup) {
     auto options = options_for(2);
     options.abort_grace = milliseconds(100);
     options.group.grace = milliseconds(500);
@@ -355,7 +444,7 @@ TEST_F(Group, M5_RanksThatDoNotReturnFromAnAbortedTaskCostTheGroup) {
     executor.reset();
 }
 
-TEST_F(Group, ADeadlineNamesTheRanksThatHaveNotAnswered) {
+TEST_P(Group, ADeadlineNamesTheRanksThatHaveNotAnswered) {
     auto options = options_for(3);
     options.abort_grace = milliseconds(100);
     options.group.grace = milliseconds(500);
@@ -374,7 +463,7 @@ std::string joined(const RankStack& stack) {
     return text;
 }
 
-TEST_F(Group, ADeadlineCarriesTheStacksOfTheRanksThatHang) {
+TEST_P(Group, ADeadlineCarriesTheStacksOfTheRanksThatHang) {
     auto options = options_for(3);
     options.abort_grace = milliseconds(100);
     options.group.grace = milliseconds(500);
@@ -396,7 +485,7 @@ TEST_F(Group, ADeadlineCarriesTheStacksOfTheRanksThatHang) {
     }
 }
 
-TEST_F(Group, ARankThatIsStoppedIsNamedWithoutAStack) {
+TEST_P(Group, ARankThatIsStoppedIsNamedWithoutAStack) {
     auto options = options_for(2);
     options.abort_grace = milliseconds(100);
     options.group.grace = milliseconds(500);
@@ -416,7 +505,7 @@ TEST_F(Group, ARankThatIsStoppedIsNamedWithoutAStack) {
     EXPECT_THAT(failure.stacks[1].missing, HasSubstr("no answer"));
 }
 
-TEST_F(Group, StacksAreOffOnRequest) {
+TEST_P(Group, StacksAreOffOnRequest) {
     auto options = options_for(1);
     options.abort_grace = milliseconds(100);
     options.group.grace = milliseconds(500);
@@ -434,7 +523,7 @@ TEST_F(Group, StacksAreOffOnRequest) {
 }
 
 #if !defined(__SANITIZE_THREAD__)  // which runs handlers elsewhere than where the signal struck
-TEST_F(Group, ACrashCarriesItsStackAndStaysTheSignalItWas) {
+TEST_P(Group, ACrashCarriesItsStackAndStaysTheSignalItWas) {
     for (const auto& [how, signal] : {std::pair{"segv", SIGSEGV},
                                       {"abort", SIGABRT},
                                       {"overflow", SIGSEGV},
@@ -457,7 +546,7 @@ TEST_F(Group, ACrashCarriesItsStackAndStaysTheSignalItWas) {
 }
 #endif
 
-TEST_F(Group, ASignalThatTheProgramHandlesIsLeftToIt) {
+TEST_P(Group, ASignalThatTheProgramHandlesIsLeftToIt) {
     start(1);
     const auto reply = execute("crash", with_headers({{"how", "own_handler"}}));
     EXPECT_EQ(reply.failure->exit, (ExitStatus{false, 42}));
@@ -465,7 +554,7 @@ TEST_F(Group, ASignalThatTheProgramHandlesIsLeftToIt) {
 }
 
 // The first one's exception takes its time to be caught; meanwhile the others fail because of it.
-TEST_F(Group, TheFirstExceptionIsTheOneThatWasThrownFirst) {
+TEST_P(Group, TheFirstExceptionIsTheOneThatWasThrownFirst) {
     start(2);
     const auto fifo = ::testing::TempDir() + "/rankexec-throw-" + std::to_string(::getpid());
     ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
@@ -476,7 +565,7 @@ TEST_F(Group, TheFirstExceptionIsTheOneThatWasThrownFirst) {
     EXPECT_EQ(reply.failure->message, "the first");
 }
 
-TEST_F(Group, TheFailureOfOneTellsWhatBecameOfTheOthers) {
+TEST_P(Group, TheFailureOfOneTellsWhatBecameOfTheOthers) {
     start(3);
     const auto reply = execute("throw_all", with_headers({{"first", 1}}));
     ASSERT_TRUE(reply.failure);
@@ -484,7 +573,7 @@ TEST_F(Group, TheFailureOfOneTellsWhatBecameOfTheOthers) {
     for (const auto& other : reply.failure->others) EXPECT_THAT(other.what, HasSubstr("everyone fails"));
 }
 
-TEST_F(Group, ADeadlineCountsWhileTheTaskWaitsInTheQueue) {
+TEST_P(Group, ADeadlineCountsWhileTheTaskWaitsInTheQueue) {
     start(1);
     auto running = executor->request_execute("wait_for_abort", {}, context, abort);
     ExecuteOptions with_deadline;
@@ -496,12 +585,12 @@ TEST_F(Group, ADeadlineCountsWhileTheTaskWaitsInTheQueue) {
     EXPECT_EQ(running.get().reply.code, ReturnCode::task_aborted);
 }
 
-TEST_F(Group, M8_AfterFinaliseTheNextGroupIsANewIncarnation) {
+TEST_P(Group, M8_AfterFinaliseTheNextGroupIsANewIncarnation) {
     start(2);
     const auto first = executor->report();
     EXPECT_EQ(first.state, GroupState::ready);
     EXPECT_EQ(first.ranks.size(), 2U);
-    EXPECT_EQ(first.ranks[0].transport, "ipc");
+    EXPECT_EQ(first.ranks[0].transport, GetParam() == Transport::zeromq ? "ipc" : "memory");
     EXPECT_EQ(first.ranks[0].security, "plain");
     executor->finalise();
     executor->finalise();
@@ -514,7 +603,7 @@ TEST_F(Group, M8_AfterFinaliseTheNextGroupIsANewIncarnation) {
     EXPECT_TRUE(execute("echo").ok());
 }
 
-TEST_F(Group, M8_FinaliseEndsRanksThatDoNotObey) {
+TEST_P(Group, M8_FinaliseEndsRanksThatDoNotObey) {
     auto options = options_for(2);
     options.abort_grace = milliseconds(100);
     options.group.grace = milliseconds(200);
@@ -529,7 +618,7 @@ TEST_F(Group, M8_FinaliseEndsRanksThatDoNotObey) {
     executor.reset();
 }
 
-TEST_F(Group, M9_TwoExecutorsInOneProcessWorkIndependently) {
+TEST_P(Group, M9_TwoExecutorsInOneProcessWorkIndependently) {
     start(2);
     MultiProcessExecutor other(options_for(3));
     Context other_context;
@@ -540,7 +629,7 @@ TEST_F(Group, M9_TwoExecutorsInOneProcessWorkIndependently) {
     EXPECT_TRUE(other.execute("echo", {}, other_context, abort).ok());
 }
 
-TEST_F(Group, M9_TasksRunInOrderOfSubmissionAndTheQueueIsBounded) {
+TEST_P(Group, M9_TasksRunInOrderOfSubmissionAndTheQueueIsBounded) {
     auto options = options_for(1);
     options.queue_limit = 2;
     start(options);
@@ -555,7 +644,7 @@ TEST_F(Group, M9_TasksRunInOrderOfSubmissionAndTheQueueIsBounded) {
     EXPECT_EQ(second.get().reply.header("n")->integer_or(0), 2);
 }
 
-TEST_F(Group, APayloadOverTheLimitIsRefusedAndTheGroupWorksOn) {
+TEST_P(Group, APayloadOverTheLimitIsRefusedAndTheGroupWorksOn) {
     start(2);
     Shareable input;
     input.body = std::string(std::size_t{17} << 20U, 'x');
@@ -565,7 +654,7 @@ TEST_F(Group, APayloadOverTheLimitIsRefusedAndTheGroupWorksOn) {
     EXPECT_TRUE(execute("echo").ok());
 }
 
-TEST_F(Group, AResultOverTheLimitIsAnErrorOfItsRankAndTheGroupWorksOn) {
+TEST_P(Group, AResultOverTheLimitIsAnErrorOfItsRankAndTheGroupWorksOn) {
     start(2);
     const auto reply = execute("large_result", with_headers({{"rank", 0}}));
     EXPECT_EQ(reply.code, ReturnCode::execution_result_error);
@@ -573,7 +662,7 @@ TEST_F(Group, AResultOverTheLimitIsAnErrorOfItsRankAndTheGroupWorksOn) {
     EXPECT_TRUE(execute("echo").ok());
 }
 
-TEST_F(Group, WhatIsNestedTooDeepIsAnErrorAndTheGroupWorksOn) {
+TEST_P(Group, WhatIsNestedTooDeepIsAnErrorAndTheGroupWorksOn) {
     start(2);
     const auto reply = execute("deep_result");
     EXPECT_EQ(reply.code, ReturnCode::execution_result_error);
@@ -618,7 +707,7 @@ TEST(MultiProcessExecutor, M8_RanksThatFindTheirParentGoneEndThemselves) {
     }
 }
 
-TEST_F(Group, OutputOfRanksReachesTheParent) {
+TEST_P(Group, OutputOfRanksReachesTheParent) {
     auto options = options_for(2);
     std::mutex mutex;
     std::map<std::pair<int, wire::OutputStream>, std::string> seen;
@@ -679,7 +768,7 @@ public:
     MultiProcessExecutor* target = nullptr;
 };
 
-class EngineGroup : public ::testing::Test {
+class WithEngine : public ::testing::Test {
 protected:
     void start(MultiProcessOptions options) {
         executor = &static_cast<MultiProcessExecutor&>(
@@ -690,7 +779,7 @@ protected:
         engine.fire_event(std::string(event::kStartRun), context);
         ASSERT_EQ(executor->report().state, GroupState::ready);
     }
-    ~EngineGroup() override {
+    ~WithEngine() override {
         if (executor != nullptr) executor->finalise();
     }
 
@@ -701,7 +790,16 @@ protected:
     Signal abort;
 };
 
-TEST_F(EngineGroup, M2_StartRunInitialisesAndReachesEachRankOnceAndEndRunReachesRanksBeforeTheyClose) {
+class EngineGroup : public WithEngine, public ::testing::WithParamInterface<Transport> {
+protected:
+    void start(MultiProcessOptions options) {
+        options.transport = GetParam();
+        WithEngine::start(std::move(options));
+    }
+};
+INSTANTIATE_TEST_SUITE_P(Over, EngineGroup, kTransports, name_of);
+
+TEST_P(EngineGroup, M2_StartRunInitialisesAndReachesEachRankOnceAndEndRunReachesRanksBeforeTheyClose) {
     const std::string file = ::testing::TempDir() + "end_run_" + std::to_string(::getpid());
     auto options = options_for(2);
     options.group.environment.push_back("TEST_END_RUN_FILE=" + file);
@@ -712,7 +810,7 @@ TEST_F(EngineGroup, M2_StartRunInitialisesAndReachesEachRankOnceAndEndRunReaches
     for (const auto* rank : {".0", ".1"}) EXPECT_EQ(::unlink((file + rank).c_str()), 0) << rank;
 }
 
-TEST_F(EngineGroup, M6_AParentEventReachesTheRanksAndRankZerosChangesComeBack) {
+TEST_P(EngineGroup, M6_AParentEventReachesTheRanksAndRankZerosChangesComeBack) {
     start(options_for(3));
     context.set("question", "who?");
     engine.fire_event("parent.ask", context);
@@ -720,7 +818,7 @@ TEST_F(EngineGroup, M6_AParentEventReachesTheRanksAndRankZerosChangesComeBack) {
     EXPECT_FALSE(context.get("question"));
 }
 
-TEST_F(EngineGroup, M6_RankEventsAreHandledOneAtATimeWithTheirRankAndChangesAndAreAllSeenBeforeExecuteReturns) {
+TEST_P(EngineGroup, M6_RankEventsAreHandledOneAtATimeWithTheirRankAndChangesAndAreAllSeenBeforeExecuteReturns) {
     start(options_for(4));
     const auto reply = executor->execute("fire", with_headers({{"count", 25}}), context, abort);
     ASSERT_TRUE(reply.ok()) << reply.failure->describe();
@@ -735,14 +833,14 @@ TEST_F(EngineGroup, M6_RankEventsAreHandledOneAtATimeWithTheirRankAndChangesAndA
     EXPECT_GT(reply.header("seen")->integer_or(-1), 0);
 }
 
-TEST_F(EngineGroup, M6_ARanksHandlerMayFireAnEventWhileTheParentWaitsForItsAnswer) {
+TEST_P(EngineGroup, M6_ARanksHandlerMayFireAnEventWhileTheParentWaitsForItsAnswer) {
     start(options_for(2));
     engine.fire_event("parent.nest", context);
     EXPECT_EQ(handler->deepest, 3);
     EXPECT_EQ(context.integer_or("level", -1), 3);
 }
 
-TEST_F(EngineGroup, EventsThatNestWithoutEndAreAnErrorAndNotADeadlock) {
+TEST_P(EngineGroup, EventsThatNestWithoutEndAreAnErrorAndNotADeadlock) {
     start(options_for(1));
     handler->limit = 1000;
     engine.fire_event("parent.nest", context);
@@ -752,25 +850,28 @@ TEST_F(EngineGroup, EventsThatNestWithoutEndAreAnErrorAndNotADeadlock) {
 }
 
 /// Each of the three sockets in turn is the slow one.
-class SlowChannel : public EngineGroup, public ::testing::WithParamInterface<const char*> {
+class SlowChannel : public WithEngine, public ::testing::WithParamInterface<std::tuple<Transport, std::string>> {
 protected:
-    void start_slow(int ranks) {
-        auto options = options_for(ranks);
-        options.group.environment.push_back("RANKEXEC_TEST_DELAY=" + std::string(GetParam()) + ":40");
+    void start_slow(MultiProcessOptions options) {
+        options.transport = std::get<0>(GetParam());
+        options.group.environment.push_back("RANKEXEC_TEST_DELAY=" + std::get<1>(GetParam()) + ":40");
         start(options);
     }
 };
-INSTANTIATE_TEST_SUITE_P(Channels, SlowChannel, ::testing::Values("execution", "handler", "relay"),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Channels, SlowChannel,
+                         ::testing::Combine(kTransports, ::testing::Values("execution", "handler", "relay")),
+                         [](const auto& info) {
+                             return ::testing::PrintToString(std::get<0>(info.param)) + "_" + std::get<1>(info.param);
+                         });
 
 TEST_P(SlowChannel, ExecuteReturnsAfterAllItsEvents) {
-    start_slow(2);
+    start_slow(options_for(2));
     ASSERT_TRUE(executor->execute("fire", with_headers({{"count", 3}}), context, abort).ok());
     EXPECT_EQ(handler->events.size(), 6U);
 }
 
 TEST_P(SlowChannel, AnAbortThatComesBeforeItsTaskIsRemembered) {
-    start_slow(2);
+    start_slow(options_for(2));
     auto future = executor->request_execute("wait_for_abort", {}, context, abort);
     abort.trigger("early");
     EXPECT_EQ(future.get().reply.code, ReturnCode::task_aborted);
@@ -780,13 +881,13 @@ TEST_P(SlowChannel, AnAbortThatComesBeforeItsTaskIsRemembered) {
 TEST_P(SlowChannel, CloseIsObeyedAfterTheEventsBeforeIt) {
     const std::string file = ::testing::TempDir() + "end_run_" + std::to_string(::getpid());
     auto options = options_for(2);
-    options.group.environment = {"TEST_END_RUN_FILE=" + file, "RANKEXEC_TEST_DELAY=" + std::string(GetParam()) + ":40"};
-    start(options);
+    options.group.environment = {"TEST_END_RUN_FILE=" + file};
+    start_slow(options);
     engine.fire_event(std::string(event::kEndRun), context);
     for (const auto* rank : {".0", ".1"}) EXPECT_EQ(::unlink((file + rank).c_str()), 0) << rank;
 }
 
-TEST_F(EngineGroup, M8_FinaliseFromAHandlerStartsTheEndAndReturns) {
+TEST_P(EngineGroup, M8_FinaliseFromAHandlerStartsTheEndAndReturns) {
     start(options_for(2));
     auto future = executor->request_execute("fire_finalise", {}, context, abort);
     EXPECT_EQ(future.get().reply.code, ReturnCode::task_aborted);
@@ -794,7 +895,7 @@ TEST_F(EngineGroup, M8_FinaliseFromAHandlerStartsTheEndAndReturns) {
     EXPECT_EQ(executor->report().state, GroupState::idle);
 }
 
-TEST_F(EngineGroup, ExecuteFromAHandlerOfARanksEventIsRefusedInsteadOfWaitingForItself) {
+TEST_P(EngineGroup, ExecuteFromAHandlerOfARanksEventIsRefusedInsteadOfWaitingForItself) {
     start(options_for(1));
     handler->reenter = true;
     ASSERT_TRUE(executor->execute("fire", {with_headers({{"count", 1}})}, context, abort).ok());
@@ -813,7 +914,7 @@ TEST(EngineWithGroup, AnEngineMayBeDestroyedWhileRanksFireEvents) {
     EXPECT_EQ(future.get().reply.code, ReturnCode::task_aborted);
 }
 
-TEST_F(EngineGroup, M7_ARanksContextHoldsRankAndWorldSizeWhichNeverComeBack) {
+TEST_P(EngineGroup, M7_ARanksContextHoldsRankAndWorldSizeWhichNeverComeBack) {
     start(options_for(2));
     EXPECT_EQ(executor->execute("echo", {}, context, abort).header("world_size")->integer_or(-1), 2);
     EXPECT_FALSE(context.get(property::kRank));

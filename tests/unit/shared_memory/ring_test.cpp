@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <deque>
 #include <random>
 #include <stdexcept>
 #include <thread>
@@ -69,7 +70,7 @@ TEST(Ring, MessagesOfAllSizesArriveAsTheyWere) {
 
 TEST(Ring, EveryReaderGetsEverything) {
     Shared shared(3);
-    std::vector<RingReader> readers{shared.reader(0), shared.reader(1), shared.reader(2)};
+    std::array<RingReader, 3> readers{shared.reader(0), shared.reader(1), shared.reader(2)};
     Message message;
     for (std::uint64_t number = 0; number < 500; ++number) {
         ASSERT_TRUE(shared.put(numbered(number, number % 200)));
@@ -235,7 +236,7 @@ TEST(Ring, CarriesMessagesBetweenProcesses) {
     const auto ring = *Segment::create(ring_size(kCapacity), Segment::Access::read);
     RingWriter writer(ring.bytes());
     std::vector<Segment> segments;
-    std::vector<RingReader> readers;
+    std::deque<RingReader> readers;
     std::vector<pid_t> ranks;
     for (std::size_t index = 0; index < kRanks; ++index) {
         const auto& own = segments.emplace_back(*Segment::create(kRankSegment, Segment::Access::read_write));
