@@ -27,6 +27,7 @@ set(public_headers
     core/model/shareable.hpp
     core/model/signal.hpp
     core/model/tensor.hpp
+    core/model/tensor_buffer.hpp
     core/model/value.hpp
     core/system/event_loop.hpp
     ipc/wire/limits.hpp

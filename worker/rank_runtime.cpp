@@ -26,6 +26,9 @@ namespace {
 /// shorter and end the group first.
 constexpr std::chrono::minutes kAnswerTimeout{5};
 
+/// For a segment of shared memory whose pages the parent has to allocate first.
+constexpr std::chrono::seconds kSegmentPatience{30};
+
 /// For the last messages on the way out.
 constexpr std::chrono::milliseconds kLinger{1000};
 
@@ -173,8 +176,10 @@ int RankRuntime::run() {
 
 void RankRuntime::join_memory() {
     if (bootstrap_.host_identity != host_identity() || !can_sleep_on_two()) return;
+    // A large segment is a second's work for the parent.
+    const auto ask = [this](const HandoverWish& wish) { return receive_handover(bootstrap_, wish, kSegmentPatience); };
     auto received = receive_handover(bootstrap_);
-    auto joined = received ? RankMemory::accept(std::move(*received), bootstrap_.rank, bootstrap_.world_size)
+    auto joined = received ? RankMemory::accept(std::move(*received), bootstrap_.rank, bootstrap_.world_size, ask)
                            : tl::unexpected(received.error());
     if (joined) {
         memory_ = std::move(*joined);
@@ -190,7 +195,7 @@ RankRuntime::Work RankRuntime::next_work() {
         const auto seen = interrupt_.value();
         {
             std::unique_lock lock(mutex_);
-            if (!memory_) changed_.wait(lock, [this] { return !work_.empty(); });
+            if (!memory_ || memory_over_) changed_.wait(lock, [this] { return !work_.empty(); });
             if (!work_.empty()) {
                 auto next = std::move(work_.front());
                 work_.pop_front();
@@ -208,7 +213,7 @@ std::optional<wire::Execute> RankRuntime::take_task() {
     auto received = memory_->receive();
     if (received.taken == RingReader::Taken::nothing) return std::nullopt;
     const auto broken = [this](const std::string& why) {
-        memory_.reset();
+        memory_over_ = true;
         end("shared memory: " + why);
         return std::nullopt;
     };
@@ -221,7 +226,9 @@ std::optional<wire::Execute> RankRuntime::take_task() {
     memory_received_ = envelope->sequence;
     auto decoded = wire::decode(received.frames);
     if (!decoded) {
-        on_bad_body(envelope->type, decoded.error());
+        auto error = decoded.error();
+        if (!received.error.empty()) error.message = received.error;
+        on_bad_body(envelope->type, error);
         return std::nullopt;
     }
     auto* const execute = std::get_if<wire::Execute>(&decoded->message);
@@ -355,6 +362,7 @@ void RankRuntime::work(wire::Initialise&& message) {
     try {
         if (engine_) throw std::logic_error("a rank can be initialised only once");
         engine_ = std::make_unique<Engine>();
+        if (memory_) engine_->set_tensor_allocator([this](std::size_t size) { return lend(size); });
         Context context = engine_->new_context();
         context.set(property::kRank, bootstrap_.rank, Visibility::private_, Lifetime::sticky);
         context.set(property::kWorldSize, bootstrap_.world_size, Visibility::private_, Lifetime::sticky);
@@ -367,6 +375,12 @@ void RankRuntime::work(wire::Initialise&& message) {
         answer.failure = exception_here(ReturnCode::initialisation_error, bootstrap_.rank);
     }
     send(ChannelKind::execution, std::move(answer));
+}
+
+/// Of a tensor that is too small for it, the bytes are copied into the message.
+LentMemory RankRuntime::lend(std::size_t size) {
+    auto block = size >= kArenaThreshold ? memory_->allocate(size) : nullptr;
+    return block ? LentMemory{*block, block} : LentMemory{};
 }
 
 void RankRuntime::work(wire::Execute&& message) {
@@ -397,7 +411,7 @@ void RankRuntime::work(wire::Execute&& message) {
 /// By the way on which the task has come, if all is well and the result fits there. A failure must be heard at once,
 /// while the parent may be asleep until another rank has answered.
 bool RankRuntime::send_by_memory(const wire::Result& result) {
-    if (!by_memory_ || !memory_ || !result.reply.ok()) return false;
+    if (!by_memory_ || memory_over_ || !result.reply.ok()) return false;
     wire::Envelope envelope;
     envelope.run_id = bootstrap_.run_id;
     envelope.incarnation = bootstrap_.incarnation;

@@ -67,6 +67,7 @@ private:
     void admit(std::uint64_t task_id);
     void work(wire::Initialise&& message);
     void work(wire::Execute&& message);
+    [[nodiscard]] LentMemory lend(std::size_t size);
     void send_result(wire::Result result);
     [[nodiscard]] bool send_by_memory(const wire::Result& result);
     [[nodiscard]] Shareable execute(const wire::Execute& message, Context& context, const Signal& abort);
@@ -88,7 +89,8 @@ private:
 
     EventLoop loop_;
     std::unique_ptr<PeerChannels> channels_;  ///< reactor thread
-    std::unique_ptr<RankMemory> memory_;      ///< run()'s thread
+    std::unique_ptr<RankMemory> memory_;      ///< run()'s thread, but for allocate()
+    bool memory_over_ = false;                ///< run()'s thread: nothing more is read from it
     Interrupt interrupt_;                     ///< ends run()'s wait for memory_
     bool by_memory_ = false;                  ///< run()'s thread: how the task came, and its result goes
     std::uint64_t memory_received_ = 0;       ///< run()'s thread: number of the last message there

@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::int64_t kMaxRounds = 1'000'000;
 constexpr std::int64_t kMaxGpusPerRank = 1024;
+constexpr std::int64_t kMaxMemoryMib = 16'777'216;  // 16 TiB
 /// What check_group_options takes.
 constexpr std::chrono::milliseconds kLongestHeartbeat{std::numeric_limits<std::int32_t>::max()};
 constexpr std::chrono::milliseconds kLongestOrphanGrace{std::numeric_limits<std::uint32_t>::max()};
@@ -102,6 +103,9 @@ void read_group(const TomlTable& table, Job& job, const std::vector<std::string>
         if (!transport) table.fail("transport", "must be \"auto\" or \"zeromq\"");
         job.executor.transport = *transport;
     }
+    if (const auto mib = table.integer("shared_memory_mib", 0, kMaxMemoryMib)) {
+        job.executor.shared_memory_limit = static_cast<std::size_t>(*mib) << 20U;
+    }
     assign(group.heartbeat_timeout,
            table.seconds("heartbeat_timeout_seconds", TomlTable::Zero::allowed, kLongestHeartbeat));
     assign(group.grace, table.seconds("grace_seconds"));
@@ -149,6 +153,7 @@ const std::vector<std::string>& group_keys() {
                                                "log_dir",
                                                "contain",
                                                "transport",
+                                               "shared_memory_mib",
                                                "heartbeat_timeout_seconds",
                                                "grace_seconds",
                                                "orphan_grace_seconds",

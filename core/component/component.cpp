@@ -2,6 +2,7 @@
 #include "rankexec/core/component/component.hpp"
 
 #include <stdexcept>
+#include <utility>
 
 #include "rankexec/core/component/configuration_error.hpp"
 #include "rankexec/core/component/engine.hpp"
@@ -27,5 +28,10 @@ Engine& Component::engine() const {
 ConfigurationError::ConfigurationError(Kind kind, const std::string& message)
     : std::invalid_argument(message), kind_(kind) {}
 ConfigurationError::~ConfigurationError() = default;
+
+TensorBuffer Component::allocate(DType dtype, Shape shape) const {
+    return engine_ != nullptr ? engine_->allocate(dtype, std::move(shape))
+                              : TensorBuffer::make(dtype, std::move(shape));
+}
 
 }  // namespace rankexec

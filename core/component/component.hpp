@@ -5,6 +5,7 @@
 
 #include "rankexec/core/model/context.hpp"
 #include "rankexec/core/model/export.hpp"
+#include "rankexec/core/model/tensor_buffer.hpp"
 
 namespace rankexec {
 
@@ -38,6 +39,10 @@ protected:
     /// a rank to the parent, from the parent to all ranks) and returns when it was handled there.
     /// Throws std::logic_error before the component was added to an Engine.
     void fire_event(const std::string& type, Context& context);
+
+    /// Memory for a tensor of a task's reply; as Engine::allocate. From the heap before the component was added to an
+    /// Engine.
+    [[nodiscard]] TensorBuffer allocate(DType dtype, Shape shape) const;
 
     [[nodiscard]] bool in_engine() const noexcept { return engine_ != nullptr; }
     /// The owning engine; throws std::logic_error before the component was added to one.

@@ -47,6 +47,7 @@ private:
 struct Engine::State {
     std::shared_ptr<StickyProperties> sticky = std::make_shared<StickyProperties>();
     std::vector<std::unique_ptr<Component>> components;
+    TensorAllocator tensor_allocator;
 };
 
 Engine::Engine() : state_(std::make_unique<State>()) {}
@@ -55,6 +56,12 @@ Engine::~Engine() {
     // The reverse of the order in which they were added: later components may use earlier ones.
     while (!state_->components.empty()) state_->components.pop_back();
 }
+
+TensorBuffer Engine::allocate(DType dtype, Shape shape) const {
+    return TensorBuffer::make(dtype, std::move(shape), state_->tensor_allocator);
+}
+
+void Engine::set_tensor_allocator(TensorAllocator allocator) { state_->tensor_allocator = std::move(allocator); }
 
 Component& Engine::add(std::string id, std::unique_ptr<Component> component) {
     if (id.empty()) {

@@ -11,6 +11,7 @@
 #include "rankexec/core/component/executor.hpp"
 #include "rankexec/core/model/context.hpp"
 #include "rankexec/core/model/export.hpp"
+#include "rankexec/core/model/tensor_buffer.hpp"
 
 namespace rankexec {
 
@@ -40,6 +41,12 @@ public:
 
     /// A fresh Context that knows the sticky properties.
     [[nodiscard]] Context new_context() const;
+
+    /// Memory for a tensor of a task's reply. On a rank that shares memory with its parent the parent reads it where it
+    /// lies, so that a large result is never copied; elsewhere it comes from the heap. Throws as TensorBuffer::make.
+    [[nodiscard]] TensorBuffer allocate(DType dtype, Shape shape) const;
+    /// Where that memory comes from. Belongs to the start-up.
+    void set_tensor_allocator(TensorAllocator allocator);
 
     /// Fires an event that arises here. Returns when every component has handled it; a component's
     /// exception is logged and the next component still sees the event.

@@ -3,11 +3,13 @@
 
 #include <utility>
 
+#include "rankexec/core/system/log.hpp"
+#include "rankexec/ipc/channel/stand_in.hpp"
 #include "rankexec/ipc/wire/codec.hpp"
 
 namespace rankexec {
 
-FastLane::FastLane(EventLoop& loop, TaskTurn& turn, std::unique_ptr<ParentMemory> memory, Identity identity,
+FastLane::FastLane(EventLoop& loop, TaskTurn& turn, std::shared_ptr<ParentMemory> memory, Identity identity,
                    Hooks hooks)
     : loop_(loop),
       turn_(turn),
@@ -199,7 +201,15 @@ std::optional<wire::Result> FastLane::next_result(int rank) {
     if (received.taken == RingReader::Taken::nothing) return std::nullopt;
     if (received.taken == RingReader::Taken::corrupt) return broken(rank, "its ring in shared memory makes no sense");
     auto decoded = wire::decode(received.frames);
-    if (!decoded) return broken(rank, decoded.error().message);
+    if (!decoded) {
+        auto error = decoded.error();
+        if (!received.error.empty()) error.message = received.error;
+        const auto envelope = wire::decode_envelope(received.frames.front().bytes);
+        auto stand_in = envelope ? stand_in_for(envelope->type, error) : std::nullopt;
+        if (!stand_in) return broken(rank, error.message);
+        log::error("rank " + std::to_string(rank) + ": " + error.message);
+        decoded = wire::Decoded{*envelope, std::move(*stand_in)};
+    }
     const auto& envelope = decoded->envelope;
     auto& last = received_[static_cast<std::size_t>(rank)];
     if (envelope.run_id != identity_.run_id || envelope.incarnation != identity_.incarnation || envelope.rank != rank ||

@@ -46,11 +46,12 @@ public:
     };
 
     /// `turn` and `loop` outlive every call.
-    FastLane(EventLoop& loop, TaskTurn& turn, std::unique_ptr<ParentMemory> memory, Identity identity, Hooks hooks);
+    FastLane(EventLoop& loop, TaskTurn& turn, std::shared_ptr<ParentMemory> memory, Identity identity, Hooks hooks);
+
+    /// Any thread.
+    [[nodiscard]] ParentMemory& memory() noexcept { return *memory_; }
 
     // ---- on the loop ----
-    /// Only while no task can be in the lane yet.
-    [[nodiscard]] ParentMemory& memory() noexcept { return *memory_; }
     /// The task with that number, or with any, shall be handed over, if it is here.
     void request_hand_over(std::optional<std::uint64_t> id = std::nullopt);
     /// For good: a task that is here, and not handed over yet, ends with that failure.
@@ -94,7 +95,7 @@ private:
 
     EventLoop& loop_;
     TaskTurn& turn_;
-    const std::unique_ptr<ParentMemory> memory_;  ///< who is in run(); after take_over() the loop receives
+    const std::shared_ptr<ParentMemory> memory_;  ///< who is in run(); after take_over() the loop receives
     const Identity identity_;
 
     // The loop's.

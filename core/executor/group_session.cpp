@@ -126,7 +126,9 @@ bool GroupSession::advance(GroupEvent event) {
 void GroupSession::offer_memory() {
     if (options_.transport == Transport::zeromq || !can_sleep_on_two()) return;
     const auto& bootstrap = group_->transport()->bootstrap();
-    auto memory = ParentMemory::create(options_.group.world_size, ParentMemory::sizes_for(options_.group.world_size));
+    auto sizes = ParentMemory::sizes_for(options_.group.world_size);
+    sizes.payload_bytes = options_.shared_memory_limit;
+    auto memory = ParentMemory::create(options_.group.world_size, sizes);
     if (!memory) return log::info("no shared memory for tasks: " + memory.error());
     FastLane::Hooks hooks;
     hooks.adopt = [this](GroupTask&& task, RankResults&& results, bool sent) {
@@ -136,28 +138,19 @@ void GroupSession::offer_memory() {
     hooks.on_result = [this](int rank, wire::Result&& result) { on_result(rank, std::move(result)); };
     hooks.on_turn = [this] { start_next_task(); };
     hooks.on_violation = [this](int rank, const std::string& why) { on_violation(rank, why); };
-    auto lane = std::make_shared<FastLane>(
+    auto server = MemoryServer::start(bootstrap, *memory);
+    if (!server) return log::info("no shared memory for tasks: " + server.error());
+    memory_server_ = std::move(*server);
+    lane_ = std::make_shared<FastLane>(
         loop_, turn_, std::move(*memory),
         FastLane::Identity{bootstrap.run_id, bootstrap.incarnation, options_.group.world_size}, std::move(hooks));
-    auto server = HandoverServer::start(loop_, bootstrap, [lane](int rank) {
-        auto offered = lane->memory().offer(rank);
-        if (offered) return std::move(*offered);
-        log::info("rank " + std::to_string(rank) + " gets no shared memory: " + offered.error());
-        return HandoverServer::Handover{};
-    });
-    if (!server) return log::info("no shared memory for tasks: " + server.error());
-    lane_ = std::move(lane);
-    handover_ = std::move(*server);
 }
 
 void GroupSession::open_lane() {
-    handover_.reset();  // who has not asked by now does without
     if (!lane_) return;
-    if (std::ranges::all_of(ranks_, &Rank::has_memory)) {
-        hooks_.on_lane(lane_);
-    } else {
-        std::exchange(lane_, nullptr)->detach();
-    }
+    if (std::ranges::all_of(ranks_, &Rank::has_memory)) return hooks_.on_lane(lane_);
+    memory_server_.reset();
+    std::exchange(lane_, nullptr)->detach();
 }
 
 void GroupSession::on_execution(int rank, wire::Message&& message) {
@@ -409,7 +402,7 @@ void GroupSession::on_group_ended(const wire::SupervisionEnded& report) {
         execution_.reset();
         handler_.reset();
         relay_.reset();
-        handover_.reset();
+        memory_server_.reset();
         group_.reset();
         // What was submitted since then found a group that was still ready.
         if (failure_) fail_everything(*failure_);

@@ -20,7 +20,7 @@
 #include "rankexec/core/executor/stderr_tails.hpp"
 #include "rankexec/core/system/event_loop.hpp"
 #include "rankexec/ipc/channel/parent_channel.hpp"
-#include "rankexec/ipc/transport/handover.hpp"
+#include "rankexec/ipc/transport/memory_server.hpp"
 #include "rankexec/ipc/wire/codec.hpp"
 
 namespace rankexec {
@@ -167,7 +167,7 @@ private:
     std::optional<ParentChannel> handler_;
     std::optional<ParentChannel> relay_;
     std::shared_ptr<FastLane> lane_;                           ///< nullptr: all goes over ZeroMQ
-    std::unique_ptr<HandoverServer> handover_;                 ///< gives the ranks their memory
+    std::unique_ptr<MemoryServer> memory_server_;              ///< gives the ranks their memory
     std::vector<std::pair<int, wire::Result>> early_results_;  ///< over ZeroMQ, of the task that is in the lane
     std::vector<Rank> ranks_;
     Context context_;  ///< of the run

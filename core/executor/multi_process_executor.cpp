@@ -229,6 +229,15 @@ public:
         return future;
     }
 
+    [[nodiscard]] LentMemory lend(std::size_t size) {
+        const auto lane = [this] {
+            const std::lock_guard lock(mutex_);
+            return fast_lane_;
+        }();
+        auto block = lane && size >= kArenaThreshold ? lane->memory().allocate(size) : nullptr;
+        return block ? LentMemory{*block, block} : LentMemory{};
+    }
+
     /// Passes an event of the parent on to the ranks and waits for rank 0's answer, or for everyone's.
     void pass_event(const std::string& type, Context& context, bool all_ranks, std::chrono::milliseconds timeout) {
         {
@@ -432,6 +441,10 @@ GroupReply MultiProcessExecutor::execute(const std::string& task, const Shareabl
 std::future<GroupReply> MultiProcessExecutor::request_execute(std::string task, Shareable input, Context context,
                                                               const Signal& abort, ExecuteOptions options) {
     return impl_->request_execute(std::move(task), std::move(input), std::move(context), abort, options);
+}
+
+TensorBuffer MultiProcessExecutor::allocate(DType dtype, Shape shape) const {
+    return TensorBuffer::make(dtype, std::move(shape), [this](std::size_t size) { return impl_->lend(size); });
 }
 
 GroupReport MultiProcessExecutor::report() const { return impl_->report(); }

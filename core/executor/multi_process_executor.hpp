@@ -15,6 +15,7 @@
 #include "rankexec/core/executor/group_lifecycle.hpp"
 #include "rankexec/core/executor/group_options.hpp"
 #include "rankexec/core/model/export.hpp"
+#include "rankexec/core/model/tensor_buffer.hpp"
 
 namespace rankexec {
 
@@ -33,6 +34,9 @@ struct MultiProcessOptions {
     std::chrono::milliseconds end_run_timeout{10'000};  ///< for the ranks' end_run handlers
     std::chrono::milliseconds abort_grace{2'000};       ///< for the ranks to return from an aborted task
     Transport transport = Transport::automatic;
+    /// Bytes of shared memory for large tensors, of tasks and of results together, while the group is up. It is taken
+    /// when it is needed, and returned when it has not been for a while; what does not fit goes over ZeroMQ.
+    std::size_t shared_memory_limit = std::size_t{4} << 30U;
     std::size_t queue_limit = 64;  ///< tasks that wait; one more is bad_request_data
     /// Called on a thread of the executor with every piece of output of a rank; may block, which
     /// pauses that rank's output, nothing else. What it throws is logged. Not set: output goes to our standard error
@@ -117,6 +121,12 @@ public:
     /// shared: changes of the ranks appear in it.
     std::future<GroupReply> request_execute(std::string task, Shareable input, Context context,
                                             const Signal& abort = {}, ExecuteOptions options = {});
+
+    /// Memory for a tensor of a task's input: while a group is up whose ranks share memory with us, they read it where
+    /// it lies, and the tensor is never copied. Otherwise, and when all of shared_memory_limit is in use, it comes from
+    /// the heap. The memory is used again when the last copy of the tensor is gone, here and on every rank; it stays
+    /// valid after finalise(). Throws as TensorBuffer::make.
+    [[nodiscard]] TensorBuffer allocate(DType dtype, Shape shape) const;
 
     [[nodiscard]] GroupReport report() const;
 

@@ -25,16 +25,29 @@ namespace rankexec {
 inline constexpr std::size_t kHandoverDescriptors = 4;
 inline constexpr std::size_t kHandoverBytes = 256;
 
+/// What a rank asks for.
+struct HandoverWish {
+    enum class Kind : std::uint32_t {
+        rings = 0,           ///< the memory that its messages go through
+        task_segment = 1,    ///< the parent's segment with that number, which a message refers to
+        result_segment = 2,  ///< a new one of that size for its own results, which is to have that number
+    };
+    Kind kind = Kind::rings;
+    std::uint64_t number = 0;
+    std::uint64_t size = 0;  ///< in bytes
+};
+
 /// The parent's side. Lives on one EventLoop.
 class RANKEXEC_EXPORT HandoverServer {
 public:
-    /// What a rank gets. The descriptors stay the caller's and are read when the callback has returned.
+    /// What a rank gets. The descriptors are read when the callback has returned; `owner` keeps them open.
     struct Handover {
         std::vector<std::byte> bytes;  ///< up to kHandoverBytes, and at least one
         std::vector<int> descriptors;  ///< up to kHandoverDescriptors
+        std::shared_ptr<const void> owner = nullptr;
     };
     /// Called on the loop for a rank that has shown its credentials. Nothing to hand over: it is refused.
-    using OnRank = std::function<Handover(int rank)>;
+    using OnRank = std::function<Handover(int rank, const HandoverWish& wish)>;
 
     /// Listens at handover_path() of that directory. A connection that has said nothing after `patience` is dropped.
     /// Fails with what the socket lacks.
@@ -59,6 +72,7 @@ struct ReceivedHandover {
 /// The rank's side: connects, shows the credentials and waits for the answer, at most that long. Any thread.
 /// `bootstrap` is the rank's own form. Fails when nobody listens there, this rank is refused, or the answer is none.
 [[nodiscard]] RANKEXEC_EXPORT tl::expected<ReceivedHandover, std::string> receive_handover(
-    const Bootstrap& bootstrap, std::chrono::milliseconds patience = std::chrono::seconds(2));
+    const Bootstrap& bootstrap, const HandoverWish& wish = {},
+    std::chrono::milliseconds patience = std::chrono::seconds(2));
 
 }  // namespace rankexec

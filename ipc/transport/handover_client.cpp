@@ -35,9 +35,12 @@ std::vector<UniqueFd> descriptors_of(msghdr& message) {
     return descriptors;
 }
 
-bool send_request(int socket, const Bootstrap& bootstrap) {
+bool send_request(int socket, const Bootstrap& bootstrap, const HandoverWish& wish) {
     HandoverRequest request;
     request.rank = bootstrap.rank;
+    request.kind = static_cast<std::uint32_t>(wish.kind);
+    request.number = wish.number;
+    request.size = wish.size;
     auto password = PeerCredentials{PeerRole::rank, bootstrap.rank, bootstrap.secret}.password();
     std::memcpy(request.password.data(), password.data(), std::min(password.size(), request.password.size()));
     wipe(password);
@@ -48,7 +51,7 @@ bool send_request(int socket, const Bootstrap& bootstrap) {
 
 }  // namespace
 
-tl::expected<ReceivedHandover, std::string> receive_handover(const Bootstrap& bootstrap,
+tl::expected<ReceivedHandover, std::string> receive_handover(const Bootstrap& bootstrap, const HandoverWish& wish,
                                                              std::chrono::milliseconds patience) {
     const auto path = handover_path(bootstrap.run_directory);
     const auto address = address_of_socket(path);
@@ -63,7 +66,7 @@ tl::expected<ReceivedHandover, std::string> receive_handover(const Bootstrap& bo
     if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
         return failed(path, "connect", errno);
     }
-    if (!send_request(socket.get(), bootstrap)) return failed(path, "send", errno);
+    if (!send_request(socket.get(), bootstrap, wish)) return failed(path, "send", errno);
     wipe_scratch();
 
     ReceivedHandover received;

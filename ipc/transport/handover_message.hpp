@@ -13,12 +13,16 @@ namespace rankexec {
 
 /// What a rank says first, and all it says. Both ends are the same library on the same host.
 struct HandoverRequest {
-    static constexpr std::uint32_t kVersion = 1;
+    static constexpr std::uint32_t kVersion = 2;
     std::uint32_t version = kVersion;
     std::int32_t rank = -1;
+    std::uint32_t kind = 0;  ///< HandoverWish, as are the next two
+    std::uint32_t unused = 0;
+    std::uint64_t number = 0;
+    std::uint64_t size = 0;
     std::array<char, 64> password{};  ///< PeerCredentials::password()
 };
-static_assert(sizeof(HandoverRequest) == 72);
+static_assert(sizeof(HandoverRequest) == 96);
 
 /// The address of that socket; nothing when the path is too long for one.
 [[nodiscard]] inline std::optional<sockaddr_un> address_of_socket(const std::string& path) {

@@ -128,9 +128,10 @@ private:
         const auto size = ::recv(fd, &request, sizeof request, MSG_TRUNC);
         if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
         const auto rank = size == sizeof request ? rank_of(request) : std::nullopt;
+        const HandoverWish wish{static_cast<HandoverWish::Kind>(request.kind), request.number, request.size};
         ::sodium_memzero(&request, sizeof request);
         if (!rank) return refuse(fd);
-        const auto handover = on_rank_(*rank);
+        const auto handover = on_rank_(*rank, wish);
         if (handover.bytes.empty() || !send_handover(fd, handover)) return refuse(fd);
         drop(fd);
     }
@@ -138,6 +139,7 @@ private:
     [[nodiscard]] std::optional<int> rank_of(const HandoverRequest& request) const {
         if (request.version != HandoverRequest::kVersion) return std::nullopt;
         if (request.rank < 0 || request.rank >= world_size_) return std::nullopt;
+        if (request.kind > static_cast<std::uint32_t>(HandoverWish::Kind::result_segment)) return std::nullopt;
         auto expected = PeerCredentials::derive(run_secret_, PeerRole::rank, request.rank).password();
         const bool right = expected.size() == request.password.size() &&
                            ::sodium_memcmp(expected.data(), request.password.data(), expected.size()) == 0;

@@ -1,30 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include <tl/expected.hpp>
 
 #include "rankexec/core/model/export.hpp"
-#include "rankexec/ipc/shared_memory/ring.hpp"
 #include "rankexec/ipc/shared_memory/segment.hpp"
 #include "rankexec/ipc/transport/handover.hpp"
-#include "rankexec/ipc/wire/packed_frames.hpp"
+#include "rankexec/ipc/transport/memory_stream.hpp"
 
-/// Messages between a parent and the ranks on its host through shared memory: one ring from the parent to all of them,
-/// and one from each of them back. Everything is made by the parent. Two segments:
-/// - the parent's, which ranks cannot write: for each rank the parent's position in that rank's answers, then the ring
-///   to all;
-/// - one for each rank, which both write: the rank's position in the ring to all, then its answers.
+/// Messages between a parent and the ranks on its host through shared memory: from the parent to all of them, and from
+/// each of them back. Everything is made by the parent:
+/// - its own segment, which ranks cannot write: for each rank the parent's position in that rank's ring and what it has
+///   released of that rank's arena; then its own arena's slots and the ring to all;
+/// - a segment for each rank, which both write: the rank's position and releases; then the rank's slots and ring;
+/// - the segments in the slots of the arenas, when they are needed. Ranks cannot write those of the parent.
 namespace rankexec {
 
-/// What a rank is told with its descriptors: the parent's segment and its own.
+/// What a rank is told with the descriptors of its rings: the parent's segment and its own.
 struct MemoryOffer {
-    static constexpr std::uint32_t kVersion = 1;
+    static constexpr std::uint32_t kVersion = 2;
     std::uint32_t version = kVersion;
     std::uint32_t rank = 0;
     std::uint32_t world_size = 0;
@@ -33,76 +37,91 @@ struct MemoryOffer {
     std::uint64_t answer_bytes = 0;  ///< capacity of the rank's ring
 };
 
-/// The parent's side. offer() and drop() on one thread before and after, send() and receive() on one thread in between.
+/// The parent's side. hand_over(), has() and allocate() on any thread; drop() on one; send_to_all(), receive() and
+/// wait() on one, from the time on when every rank that takes part has got its memory.
 class RANKEXEC_EXPORT ParentMemory {
 public:
     struct Sizes {
         std::size_t task_bytes = std::size_t{1} << 20U;
         std::size_t answer_bytes = std::size_t{1} << 18U;
+        std::size_t payload_bytes = std::size_t{1} << 32U;  ///< of all arenas together, at most
     };
     /// Enough for small messages, with all their pages allocated while the group starts: 16 MiB at most for all ranks.
     [[nodiscard]] static Sizes sizes_for(int world_size) noexcept;
-    static tl::expected<std::unique_ptr<ParentMemory>, std::string> create(int world_size, Sizes sizes);
 
-    /// Makes that rank's segment; from then on nothing that it has not read is overwritten. A rank that was dropped, or
-    /// asks again, gets nothing: its process is another one than that which got the first.
-    [[nodiscard]] tl::expected<HandoverServer::Handover, std::string> offer(int rank);
-    /// That rank has ended, or does not follow the rules.
+    static tl::expected<std::shared_ptr<ParentMemory>, std::string> create(int world_size, Sizes sizes);
+
+    /// What a rank asks for. From the time on when it has got its rings, nothing that it has not read is overwritten. A
+    /// rank that was dropped, or asks for them again, gets nothing: its process is another one than that which got
+    /// them.
+    [[nodiscard]] tl::expected<HandoverServer::Handover, std::string> hand_over(int rank, const HandoverWish& wish);
+    /// That rank has ended, or does not follow the rules. What was received from it stays.
     void drop(int rank);
     [[nodiscard]] bool has(int rank) const;
 
-    /// Sends one message to every rank that has got its memory. False when it does not fit: it is too large, or a
-    /// rank is behind with reading.
-    [[nodiscard]] bool send_to_all(std::span<const wire::Frame> frames);
+    /// Sends one message to every rank that has got its memory. False when it does not fit: it is too large, or ranks
+    /// are behind with reading, or hold what was sent before.
+    [[nodiscard]] bool send_to_all(std::span<const wire::Frame> frames) { return tasks_->send(frames); }
+    /// Memory for a tensor that will be sent to all; nullptr when there is none.
+    [[nodiscard]] ArenaBlock allocate(std::size_t size) { return tasks_->allocate(size); }
 
-    struct Received {
-        RingReader::Taken taken = RingReader::Taken::nothing;
-        std::vector<wire::Frame> frames;  ///< share their memory; of a message
-    };
     /// The next answer of that rank, which has got its memory.
-    [[nodiscard]] Received receive(int rank);
+    [[nodiscard]] MemoryReceived receive(int rank) { return peer(rank).answers->receive(); }
     /// As RingReader::wait.
     bool wait(int rank, const Interrupt& interrupt, std::uint32_t seen,
-              std::optional<std::chrono::steady_clock::time_point> deadline);
+              std::optional<std::chrono::steady_clock::time_point> deadline) {
+        return peer(rank).answers->wait(interrupt, seen, deadline);
+    }
 
 private:
     struct Peer {
-        Segment segment;
-        std::unique_ptr<RingReader> answers;
+        std::shared_ptr<Segment> segment;
+        std::unique_ptr<MemoryReader> answers;
+        std::map<std::uint64_t, std::shared_ptr<Segment>> new_results;  ///< that no message has referred to yet
         bool gone = false;
     };
+
     ParentMemory(int world_size, Sizes sizes, Segment segment);
-    [[nodiscard]] ReaderState& position_in_answers(int rank) const;
+    [[nodiscard]] tl::expected<HandoverServer::Handover, std::string> hand_over_rings(int rank);
+    [[nodiscard]] tl::expected<HandoverServer::Handover, std::string> hand_over_task(std::uint64_t number) const;
+    [[nodiscard]] tl::expected<HandoverServer::Handover, std::string> hand_over_result(int rank,
+                                                                                       const HandoverWish& wish);
+    [[nodiscard]] tl::expected<std::shared_ptr<Segment>, std::string> make_payload(std::size_t size,
+                                                                                   Segment::Access access) const;
     Peer& peer(int rank) { return peers_.at(static_cast<std::size_t>(rank)); }
 
-    Sizes sizes_;
-    Segment segment_;
-    RingWriter tasks_;
+    const Sizes sizes_;
+    const std::shared_ptr<std::atomic<std::size_t>> payload_bytes_;  ///< in segments that exist
+    const std::shared_ptr<Segment> segment_;
+    std::unique_ptr<MemoryWriter> tasks_;
+    mutable std::mutex mutex_;  ///< guards peers_, but for reading the answers of one that has got its memory
     std::vector<Peer> peers_;
-    wire::FramePacker packer_;
 };
 
-/// A rank's side. One thread sends, one receives.
+/// A rank's side. One thread sends, one receives; allocate() on any thread.
 class RANKEXEC_EXPORT RankMemory {
 public:
-    /// Takes what came from the parent. Fails when it is not what a parent offers this rank.
+    /// Asks the parent; any thread.
+    using Ask = std::function<tl::expected<ReceivedHandover, std::string>(const HandoverWish&)>;
+
+    /// Takes what came from the parent for HandoverWish::Kind::rings. Fails when it is not what a parent offers this
+    /// rank.
     static tl::expected<std::unique_ptr<RankMemory>, std::string> accept(ReceivedHandover received, int rank,
-                                                                         int world_size);
+                                                                         int world_size, Ask ask);
 
     /// Answers. False when it does not fit.
-    [[nodiscard]] bool send(std::span<const wire::Frame> frames);
-    [[nodiscard]] ParentMemory::Received receive();
-    [[nodiscard]] bool has_message() const noexcept { return tasks_.has_message(); }
-    bool wait(const Interrupt& interrupt, std::uint32_t seen) { return tasks_.wait(interrupt, seen); }
+    [[nodiscard]] bool send(std::span<const wire::Frame> frames) { return answers_->send(frames); }
+    /// Memory for a tensor of an answer; nullptr when there is none.
+    [[nodiscard]] ArenaBlock allocate(std::size_t size) { return answers_->allocate(size); }
+    [[nodiscard]] MemoryReceived receive() { return tasks_->receive(); }
+    [[nodiscard]] bool has_message() const noexcept { return tasks_->has_message(); }
+    bool wait(const Interrupt& interrupt, std::uint32_t seen) { return tasks_->wait(interrupt, seen, std::nullopt); }
 
 private:
-    RankMemory(Segment parents, Segment own, const MemoryOffer& offer);
+    RankMemory(Segment parents, Segment own, const MemoryOffer& offer, const Ask& ask);
 
-    Segment parents_;
-    Segment own_;
-    RingReader tasks_;
-    RingWriter answers_;
-    wire::FramePacker packer_;
+    std::unique_ptr<MemoryReader> tasks_;
+    std::unique_ptr<MemoryWriter> answers_;
 };
 
 }  // namespace rankexec

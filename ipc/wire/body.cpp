@@ -147,7 +147,10 @@ bool BodyReader::read(Tensor& tensor) {
         return in_.fail("a tensor whose shape does not fit its frame of " + std::to_string(bytes.size()) + " bytes");
     }
     if (!valid_elements(dtype, bytes)) return in_.fail(kNoBoolean);
-    tensor = Tensor::adopt(dtype, std::move(shape), bytes, owner);
+    // A transport may deliver a small frame anywhere in its buffer; large ones have memory of their own.
+    const bool aligned = reinterpret_cast<std::uintptr_t>(bytes.data()) % size == 0;
+    tensor = aligned ? Tensor::adopt(dtype, std::move(shape), bytes, owner)
+                     : Tensor::copy_bytes(dtype, std::move(shape), bytes);
     ++next_frame_;
     return true;
 }

@@ -11,15 +11,17 @@ namespace {
 constexpr std::size_t kAlignment = 16;
 constexpr std::array<std::byte, kAlignment> kPadding{};
 
+constexpr std::uint64_t kElsewhere = std::uint64_t{1} << 63U;
+
 constexpr std::size_t padding_after(std::size_t size) { return (kAlignment - size % kAlignment) % kAlignment; }
 
 }  // namespace
 
-std::span<const std::span<const std::byte>> FramePacker::pack(std::span<const Frame> frames) {
+std::span<const std::span<const std::byte>> FramePacker::pack(std::span<const PackedFrame> frames) {
     lengths_.assign(1, frames.size());
-    for (const auto& frame : frames) lengths_.push_back(frame.bytes.size());
+    for (const auto& [frame, elsewhere] : frames) lengths_.push_back(frame.bytes.size() | (elsewhere ? kElsewhere : 0));
     pieces_.assign(1, std::as_bytes(std::span(lengths_)));
-    for (const auto& frame : frames) {
+    for (const auto& [frame, elsewhere] : frames) {
         // Before each frame, so that nothing follows the last one.
         pieces_.push_back(std::span(kPadding).first(padding_after(pieces_.back().size())));
         pieces_.push_back(frame.bytes);
@@ -27,8 +29,8 @@ std::span<const std::span<const std::byte>> FramePacker::pack(std::span<const Fr
     return pieces_;
 }
 
-tl::expected<std::vector<Frame>, std::string> unpack_frames(const std::shared_ptr<const std::vector<std::byte>>& bytes,
-                                                            const Limits& limits) {
+tl::expected<std::vector<PackedFrame>, std::string> unpack_frames(
+    const std::shared_ptr<const std::vector<std::byte>>& bytes, const Limits& limits) {
     constexpr auto kLength = sizeof(std::uint64_t);
     const std::span<const std::byte> all(*bytes);
     const auto length_at = [&all](std::size_t index) {
@@ -42,15 +44,15 @@ tl::expected<std::vector<Frame>, std::string> unpack_frames(const std::shared_pt
         return tl::unexpected("a message of " + std::to_string(count) + " frames");
     }
     auto rest = all.subspan((1 + count) * kLength);
-    std::vector<Frame> frames;
+    std::vector<PackedFrame> frames;
     frames.reserve(count);
     for (std::size_t index = 1; index <= count; ++index) {
         const auto padding = padding_after(all.size() - rest.size());
-        const auto length = length_at(index);
+        const auto length = length_at(index) & ~kElsewhere;
         if (padding > rest.size() || length > rest.size() - padding) {
             return tl::unexpected<std::string>("a frame that is longer than its message");
         }
-        frames.push_back({rest.subspan(padding, length), bytes});
+        frames.push_back({{rest.subspan(padding, length), bytes}, (length_at(index) & kElsewhere) != 0});
         rest = rest.subspan(padding + length);
     }
     if (!rest.empty()) return tl::unexpected<std::string>("a message that is longer than its frames");

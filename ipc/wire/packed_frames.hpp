@@ -15,14 +15,20 @@
 
 /// The frames of one message as one run of bytes, where the border of messages is known (a ring in shared memory): the
 /// number of frames and the length of each, as u64, then the frames, each from a multiple of 16 bytes on, so that the
-/// elements of a tensor lie as their type wants it. PROTOCOL.md, section "Shared memory".
+/// elements of a tensor lie as their type wants it. A frame may stand for bytes elsewhere; its length then has the
+/// highest bit set, and what it holds is the transport's. PROTOCOL.md, section "Shared memory".
 namespace rankexec::wire {
+
+struct PackedFrame {
+    Frame frame;
+    bool elsewhere = false;  ///< it only says where the bytes are
+};
 
 /// What is to be written, in pieces that refer to the frames. Used again for the next message. One thread.
 class RANKEXEC_EXPORT FramePacker {
 public:
     /// Valid until the next call, and as long as the frames.
-    [[nodiscard]] std::span<const std::span<const std::byte>> pack(std::span<const Frame> frames);
+    [[nodiscard]] std::span<const std::span<const std::byte>> pack(std::span<const PackedFrame> frames);
 
 private:
     std::vector<std::uint64_t> lengths_;
@@ -31,7 +37,7 @@ private:
 
 /// The frames in `bytes`, which they share. Fails when these are not exactly a message's frames within the limits; the
 /// frames themselves are not looked at.
-[[nodiscard]] RANKEXEC_EXPORT tl::expected<std::vector<Frame>, std::string> unpack_frames(
+[[nodiscard]] RANKEXEC_EXPORT tl::expected<std::vector<PackedFrame>, std::string> unpack_frames(
     const std::shared_ptr<const std::vector<std::byte>>& bytes, const Limits& limits = {});
 
 }  // namespace rankexec::wire

@@ -122,6 +122,16 @@ public:
             context.set("by_rank_" + std::to_string(rank), rank);
             return reply;
         }
+        if (task == "build") {
+            auto buffer = allocate(DType::float64, {input.header("elements")->integer_or(0)});
+            const auto elements = buffer.elements<double>();
+            for (std::size_t index = 0; index < elements.size(); ++index) {
+                elements[index] = static_cast<double>(index) + static_cast<double>(rank) / 2;
+            }
+            Shareable reply;
+            reply.tensors.emplace("built", std::move(buffer).finish());
+            return reply;
+        }
         const bool meant = is_meant(input, context);
         if (task == "throw") {
             if (meant) {

@@ -77,6 +77,7 @@ advertise_address = "10.0.0.2"
 log_dir = "logs"
 contain = "pidns"
 transport = "zeromq"
+shared_memory_mib = 3
 heartbeat_timeout_seconds = 0.5
 grace_seconds = 1.5
 orphan_grace_seconds = 0
@@ -120,6 +121,7 @@ save = { file = "model.npz" }
     EXPECT_EQ(group.log_directory, "logs");
     EXPECT_EQ(group.containment, wire::Containment::pid_namespace);
     EXPECT_EQ(job.executor.transport, Transport::zeromq);
+    EXPECT_EQ(job.executor.shared_memory_limit, std::size_t{3} << 20U);
     EXPECT_EQ(group.heartbeat_timeout, 500ms);
     EXPECT_EQ(group.grace, 1500ms);
     EXPECT_EQ(group.orphan_grace, 0ms);

@@ -31,8 +31,9 @@ protected:
         bootstrap.world_size = 3;
         server = *HandoverServer::start(
             loop, bootstrap,
-            [this](int rank) {
+            [this](int rank, const HandoverWish& wish) {
                 asked.push_back(rank);
+                wished = wish;
                 return answer;
             },
             milliseconds(300));
@@ -71,6 +72,7 @@ protected:
     std::optional<RunDirectory> directory;
     Bootstrap bootstrap{"run", 1, 0, -1, Secret::random(), {}, {}, {}, {}, {}};
     HandoverServer::Handover answer;
+    HandoverWish wished;
     std::vector<int> asked;  ///< loop's thread, until it has ended
     std::unique_ptr<HandoverServer> server;
     std::thread reactor;
@@ -79,12 +81,16 @@ protected:
 TEST_F(Handover, ARankGetsBytesAndDescriptors) {
     const UniqueFd file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
     answer.descriptors = {file.get(), file.get()};
-    const auto received = receive_handover(bootstrap.for_rank(2));
+    const auto received =
+        receive_handover(bootstrap.for_rank(2), {HandoverWish::Kind::result_segment, 7, std::uint64_t{1} << 40U});
     ASSERT_TRUE(received) << received.error();
     EXPECT_EQ(received->bytes, answer.bytes);
     ASSERT_EQ(received->descriptors.size(), 2U);
     EXPECT_EQ(::fcntl(received->descriptors[0].get(), F_GETFD), FD_CLOEXEC);
     EXPECT_EQ(asked, std::vector{2});
+    EXPECT_EQ(wished.kind, HandoverWish::Kind::result_segment);
+    EXPECT_EQ(wished.number, 7U);
+    EXPECT_EQ(wished.size, std::uint64_t{1} << 40U);
     EXPECT_EQ(refused(), 0U);
 }
 
@@ -100,14 +106,15 @@ TEST_F(Handover, WhoHasNotTheRanksCredentialsIsRefused) {
     EXPECT_FALSE(receive_handover(no_rank));
     no_rank.rank = -1;
     EXPECT_FALSE(receive_handover(no_rank));
-    EXPECT_EQ(refused(), 4U);
+    EXPECT_FALSE(receive_handover(bootstrap.for_rank(0), {static_cast<HandoverWish::Kind>(3), 1, 1}));
+    EXPECT_EQ(refused(), 5U);
     EXPECT_TRUE(asked.empty());
     EXPECT_TRUE(receive_handover(bootstrap.for_rank(0)));
 }
 
 TEST_F(Handover, WhatIsNoRequestIsRefused) {
     for (const std::size_t size :
-         {std::size_t{0}, std::size_t{1}, std::size_t{71}, std::size_t{73}, std::size_t{9000}}) {
+         {std::size_t{0}, std::size_t{1}, std::size_t{95}, std::size_t{97}, std::size_t{9000}}) {
         const auto socket = connect();
         const std::vector<char> bytes(size, 'x');
         ASSERT_EQ(::send(socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(size));

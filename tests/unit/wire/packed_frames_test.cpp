@@ -20,7 +20,9 @@ Frame frame_of(std::size_t size, int content) {
 std::shared_ptr<Bytes> packed(const std::vector<Frame>& frames) {
     FramePacker packer;
     auto all = std::make_shared<Bytes>();
-    for (const auto& piece : packer.pack(frames)) all->insert(all->end(), piece.begin(), piece.end());
+    std::vector<PackedFrame> marked;
+    for (const auto& frame : frames) marked.push_back({frame, frame.bytes.size() == 24});
+    for (const auto& piece : packer.pack(marked)) all->insert(all->end(), piece.begin(), piece.end());
     return all;
 }
 
@@ -30,7 +32,7 @@ TEST(PackedFrames, ComeBackAsTheyWere) {
     ASSERT_TRUE(unpacked) << unpacked.error();
     ASSERT_EQ(unpacked->size(), 3U);
     for (std::size_t index = 0; index < 3; ++index) {
-        EXPECT_TRUE(std::ranges::equal((*unpacked)[index].bytes, frames[index].bytes));
+        EXPECT_TRUE(std::ranges::equal((*unpacked)[index].frame.bytes, frames[index].bytes));
     }
 }
 
@@ -38,7 +40,10 @@ TEST(PackedFrames, FramesLieAsElementsWantIt) {
     for (std::size_t size = 0; size < 40; ++size) {
         const auto unpacked = unpack_frames(packed({frame_of(3, 1), frame_of(size, 2), frame_of(24, 3)}));
         ASSERT_TRUE(unpacked) << unpacked.error();
-        for (const auto& frame : *unpacked) EXPECT_EQ(reinterpret_cast<std::uintptr_t>(frame.bytes.data()) % 16, 0U);
+        for (const auto& [frame, elsewhere] : *unpacked) {
+            EXPECT_EQ(reinterpret_cast<std::uintptr_t>(frame.bytes.data()) % 16, 0U);
+            EXPECT_EQ(elsewhere, frame.bytes.size() == 24);
+        }
     }
 }
 
@@ -62,7 +67,7 @@ TEST(PackedFrames, AnyOtherBytesAreAnError) {
             (*bytes)[random() % bytes->size()] = static_cast<std::byte>(random());
         const auto frames = unpack_frames(bytes);
         if (!frames) continue;
-        const auto& last = frames->back().bytes;
+        const auto& last = frames->back().frame.bytes;
         ASSERT_EQ(last.data() + last.size(), bytes->data() + bytes->size());
     }
 }

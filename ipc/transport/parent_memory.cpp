@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "rankexec/ipc/transport/memory_layout.hpp"
+#include "rankexec/ipc/transport/memory_link.hpp"
+
+namespace rankexec {
+namespace {
+
+using Made = tl::expected<HandoverServer::Handover, std::string>;
+
+/// A segment that counts what it takes.
+std::shared_ptr<Segment> counted(Segment segment, const std::shared_ptr<std::atomic<std::size_t>>& total) {
+    const auto size = segment.bytes().size();
+    return {new Segment(std::move(segment)), [total, size](const Segment* gone) {
+                delete gone;
+                total->fetch_sub(size);
+            }};
+}
+
+/// The size of a result's segment must be told to whoever maps it.
+HandoverServer::Handover handover_of(const std::shared_ptr<Segment>& segment) {
+    return {{std::byte{1}}, {segment->descriptor()}, segment};
+}
+
+}  // namespace
+
+ParentMemory::Sizes ParentMemory::sizes_for(int world_size) noexcept {
+    constexpr std::size_t kTasks = std::size_t{1} << 18U;
+    constexpr std::size_t kMost = std::size_t{1} << 16U;
+    constexpr std::size_t kFewest = std::size_t{1} << 12U;
+    constexpr std::size_t kAll = std::size_t{1} << 24U;
+    Sizes sizes;
+    sizes.task_bytes = kTasks;
+    sizes.answer_bytes = std::clamp(std::bit_floor(kAll / static_cast<std::size_t>(world_size)), kFewest, kMost);
+    return sizes;
+}
+
+tl::expected<std::shared_ptr<ParentMemory>, std::string> ParentMemory::create(int world_size, Sizes sizes) {
+    if (!is_ring_capacity(sizes.task_bytes) || !is_ring_capacity(sizes.answer_bytes)) {
+        return tl::unexpected<std::string>("shared memory: the size of a ring must be a power of two, 8 at least");
+    }
+    auto segment = Segment::create(MemoryLayout::size(static_cast<std::size_t>(world_size), sizes.task_bytes),
+                                   Segment::Access::read);
+    if (!segment) return tl::unexpected(segment.error());
+    return std::shared_ptr<ParentMemory>(new ParentMemory(world_size, sizes, std::move(*segment)));
+}
+
+ParentMemory::ParentMemory(int world_size, Sizes sizes, Segment segment)
+    : sizes_(sizes),
+      payload_bytes_(std::make_shared<std::atomic<std::size_t>>(0)),
+      segment_(std::make_shared<Segment>(std::move(segment))),
+      peers_(static_cast<std::size_t>(world_size)) {
+    const MemoryLayout layout(*segment_, peers_.size());
+    tasks_ = std::make_unique<MemoryWriter>(
+        layout.ring(), layout.slots(), segment_,
+        [this](std::uint64_t, std::size_t size) { return make_payload(size, Segment::Access::read); });
+}
+
+tl::expected<std::shared_ptr<Segment>, std::string> ParentMemory::make_payload(std::size_t size,
+                                                                               Segment::Access access) const {
+    if (payload_bytes_->fetch_add(size) + size > sizes_.payload_bytes) {
+        payload_bytes_->fetch_sub(size);
+        return tl::unexpected("shared memory: all of the " + std::to_string(sizes_.payload_bytes) +
+                              " bytes for payloads are in use");
+    }
+    auto segment = Segment::create(size, access);
+    if (segment) return counted(std::move(*segment), payload_bytes_);
+    payload_bytes_->fetch_sub(size);
+    return tl::unexpected(segment.error());
+}
+
+Made ParentMemory::hand_over(int rank, const HandoverWish& wish) {
+    switch (wish.kind) {
+        case HandoverWish::Kind::rings: return hand_over_rings(rank);
+        case HandoverWish::Kind::task_segment: return hand_over_task(wish.number);
+        case HandoverWish::Kind::result_segment: return hand_over_result(rank, wish);
+    }
+    return tl::unexpected<std::string>("it asks for something unknown");
+}
+
+Made ParentMemory::hand_over_rings(int rank) {
+    const std::lock_guard lock(mutex_);
+    auto& it = peer(rank);
+    if (it.answers || it.gone) return tl::unexpected<std::string>("it has got its memory before");
+    auto made = Segment::create(MemoryLayout::size(1, sizes_.answer_bytes), Segment::Access::read_write);
+    if (!made) return tl::unexpected(made.error());
+    it.segment = std::make_shared<Segment>(std::move(*made));
+    const MemoryLayout theirs(*it.segment, 1);
+    auto& ours = MemoryLayout(*segment_, peers_.size()).view(static_cast<std::size_t>(rank));
+    const auto both =
+        std::make_shared<std::pair<std::shared_ptr<Segment>, std::shared_ptr<Segment>>>(segment_, it.segment);
+    it.answers = std::make_unique<MemoryReader>(
+        theirs.ring(), ours.position, theirs.slots(), ours.releases, both,
+        [this, rank](std::uint64_t number, std::size_t) -> tl::expected<std::shared_ptr<Segment>, std::string> {
+            const std::lock_guard held(mutex_);
+            // The reader has it from now on, as long as the rank does.
+            const auto found = peer(rank).new_results.extract(number);
+            if (found.empty()) return tl::unexpected<std::string>("it has no such segment");
+            return found.mapped();
+        });
+    theirs.view(0).position.read.store(tasks_->position(), std::memory_order_relaxed);
+    tasks_->add_reader(theirs.view(0).position, theirs.view(0).releases, it.segment);
+
+    const MemoryOffer offer{MemoryOffer::kVersion,
+                            static_cast<std::uint32_t>(rank),
+                            static_cast<std::uint32_t>(peers_.size()),
+                            0,
+                            sizes_.task_bytes,
+                            sizes_.answer_bytes};
+    const auto bytes = std::as_bytes(std::span(&offer, 1));
+    return HandoverServer::Handover{
+        {bytes.begin(), bytes.end()}, {segment_->descriptor(), it.segment->descriptor()}, both};
+}
+
+Made ParentMemory::hand_over_task(std::uint64_t number) const {
+    const auto segment = tasks_->arena().segment(number);
+    if (!segment) return tl::unexpected<std::string>("there is no such segment any more");
+    return handover_of(segment);
+}
+
+Made ParentMemory::hand_over_result(int rank, const HandoverWish& wish) {
+    {
+        const std::lock_guard lock(mutex_);
+        auto& it = peer(rank);
+        if (!it.answers) return tl::unexpected<std::string>("it has no memory");
+        if (it.new_results.size() >= kArenaSlots || it.new_results.contains(wish.number)) {
+            return tl::unexpected<std::string>("it has too many segments");
+        }
+    }
+    // Without the lock: it takes as long as touching the memory does.
+    auto made = make_payload(wish.size, Segment::Access::read_write);
+    if (!made) return tl::unexpected(made.error());
+    const std::lock_guard lock(mutex_);
+    peer(rank).new_results.emplace(wish.number, *made);
+    return handover_of(*made);
+}
+
+void ParentMemory::drop(int rank) {
+    const std::lock_guard lock(mutex_);
+    auto& it = peer(rank);
+    it.gone = true;
+    if (!it.answers) return;
+    const MemoryLayout theirs(*it.segment, 1);
+    tasks_->remove_reader(theirs.view(0).position, theirs.view(0).releases);
+    it.answers.reset();
+    it.new_results.clear();
+    it.segment.reset();
+}
+
+bool ParentMemory::has(int rank) const {
+    const std::lock_guard lock(mutex_);
+    return peers_.at(static_cast<std::size_t>(rank)).answers != nullptr;
+}
+
+}  // namespace rankexec
