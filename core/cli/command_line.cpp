@@ -2,27 +2,20 @@
 #include "rankexec/core/cli/command_line.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <cstdlib>
 #include <utility>
 
 #include <CLI/CLI.hpp>
 
+#include "rankexec/core/cli/bench_command_line.hpp"
 #include "rankexec/core/cli/option_names.hpp"
-#include "rankexec/core/cli/rank_count.hpp"
-#include "rankexec/core/component/nearest_name.hpp"
+#include "rankexec/core/cli/usage.hpp"
 #include "rankexec/core/system/rank_variables.hpp"
 
 namespace rankexec::cli {
 namespace {
 
 using std::chrono::milliseconds;
-
-/// A mistake on the command line; leaves this file as the error of parse_command_line.
-struct UsageError {
-    std::string message;
-};
 
 /// What CLI11 fills in, before it is checked.
 struct Words {
@@ -32,57 +25,6 @@ struct Words {
     std::string master_address, advertise_address, log_directory;
     bool label = false, tee = false, dry_run = false, json = false;
 };
-
-std::vector<std::string> split_commas(const std::string& text) {
-    std::vector<std::string> parts;
-    std::size_t begin = 0;
-    while (begin <= text.size()) {
-        const auto end = std::min(text.find(',', begin), text.size());
-        if (end > begin) parts.push_back(text.substr(begin, end - begin));
-        begin = end + 1;
-    }
-    return parts;
-}
-
-std::string suggestion(const std::string& name, const std::vector<std::string>& candidates) {
-    const auto nearest = nearest_name(name, candidates);
-    return nearest.empty() ? std::string() : "; did you mean '" + nearest + "'?";
-}
-
-int whole_number(const std::string& option, const std::string& text, int highest) {
-    int number = 0;
-    const auto* const end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, number);
-    if (error == std::errc() && stop == end && number >= 0 && number <= highest) return number;
-    throw UsageError{option + ": '" + text + "' is not a whole number from 0 to " + std::to_string(highest)};
-}
-
-milliseconds seconds(const std::string& option, const std::string& text) {
-    double number = -1;
-    const auto* const end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, number);
-    constexpr double kYear = 365.0 * 24 * 60 * 60;
-    if (error == std::errc() && stop == end && number >= 0 && number <= kYear) {
-        // Where 0 means for ever, the shortest time must not.
-        return milliseconds(std::max(std::llround(number * 1000), number > 0 ? 1LL : 0LL));
-    }
-    throw UsageError{option + ": '" + text + "' is not a number of seconds"};
-}
-
-int rank_count(const std::string& text) {
-    const auto count = parse_rank_count(text);
-    if (!count) throw UsageError{"-n: " + count.error()};
-    return *count;
-}
-
-std::string known_launcher(const std::string& name, const std::vector<std::string>& launchers) {
-    if (std::find(launchers.begin(), launchers.end(), name) != launchers.end()) return name;
-    std::string all;
-    for (const auto& launcher : launchers) all += (all.empty() ? "" : ", ") + launcher;
-    const auto nearest = suggestion(name, launchers);
-    throw UsageError{"--launcher: there is no launcher '" + name + "'" +
-                     (nearest.empty() ? "; there are " + all : nearest)};
-}
 
 std::string exported_variable(const std::string& word) {
     const auto equals = word.find('=');
@@ -109,12 +51,6 @@ wire::Containment containment(const std::string& word) {
     return *found;
 }
 
-Transport transport(const std::string& word) {
-    const auto found = transport_named(word);
-    if (!found) throw UsageError{"--transport: '" + word + "' is none of auto, zeromq"};
-    return *found;
-}
-
 /// Options that `run` and `launch` share.
 void add_common(CLI::App& command, Words& words) {
     command.add_option("-n,--ranks", words.ranks, "number of ranks")->type_name("N");
@@ -136,14 +72,6 @@ void add_common(CLI::App& command, Words& words) {
         ->type_name("HOW");
     command.add_flag("--json", words.json, "end standard error with the result as one line of JSON");
     command.add_flag("--dry-run", words.dry_run, "show what would be started, and start nothing");
-}
-
-/// An empty value is a script's variable that was not set. The launcher may want an empty argument.
-void refuse_empty_values(CLI::App& command) {
-    for (auto* option : command.get_options()) {
-        if (option->get_items_expected_max() == 0 || option->check_lname("launcher-arg")) continue;
-        option->check([](const std::string& value) { return std::string(value.empty() ? "its value is empty" : ""); });
-    }
 }
 
 CLI::App* add_launch(CLI::App& app, Words& words) {
@@ -271,7 +199,7 @@ RunCommand run_command(const Words& words, const std::vector<std::string>& launc
     set_if_given(command.save_file, words.save);
     command.hosts = split_commas(words.hosts);
     if (!words.containment.empty()) command.containment = containment(words.containment);
-    if (!words.transport.empty()) command.transport = transport(words.transport);
+    if (!words.transport.empty()) command.transport = transport_word("--transport", words.transport);
     command.dry_run = words.dry_run;
     command.json = words.json;
     return command;
@@ -298,6 +226,8 @@ Command parse(std::vector<std::string> arguments, const std::vector<std::string>
     Words words;
     auto* launch = add_launch(app, words);
     auto* run = add_run(app, words);
+    BenchWords bench_words;
+    auto* bench = add_bench(app, bench_words);
     app.get_formatter()->column_width(32);
 
     if (arguments.empty() || arguments == std::vector<std::string>{"help"}) return PrintCommand{app.help()};
@@ -314,15 +244,19 @@ Command parse(std::vector<std::string> arguments, const std::vector<std::string>
         // CLI11 takes its words from the back.
         app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
     } catch (const CLI::CallForHelp&) {
-        return PrintCommand{(launch->parsed() ? launch : run->parsed() ? run : &app)->help()};
+        return PrintCommand{(launch->parsed() ? launch : run->parsed() ? run : bench->parsed() ? bench : &app)->help()};
     } catch (const CLI::CallForVersion& version) {
         return PrintCommand{std::string(version.what()) + "\n"};
     } catch (const CLI::ParseError& error) {
-        if (run->parsed() && !run->remaining().empty()) refuse_extra(*run, run->remaining().front());
+        for (const auto* command : {run, bench}) {
+            if (command->parsed() && !command->remaining().empty())
+                refuse_extra(*command, command->remaining().front());
+        }
         throw UsageError{reworded(error, app, arguments)};
     }
     if (launch->parsed()) return launch_command(words, *launch, launchers, program);
     if (run->parsed()) return run_command(words, launchers);
+    if (bench->parsed()) return bench_command(bench_words, launchers);
     return PrintCommand{app.help()};
 }
 

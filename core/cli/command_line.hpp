@@ -9,6 +9,7 @@
 
 #include <tl/expected.hpp>
 
+#include "rankexec/core/bench/bench_options.hpp"
 #include "rankexec/core/executor/multi_process_executor.hpp"
 
 namespace rankexec::cli {
@@ -37,12 +38,22 @@ struct RunCommand {
     bool json = false;
 };
 
+/// `rankexec bench`.
+struct BenchCommand {
+    bench::BenchOptions options;  ///< group: without components, and without a program for the benchmark's own worker
+    std::string component_type;   ///< of the user's worker; empty: the benchmark's own, or the job's
+    std::string job_file;         ///< worker and components are its; empty: none
+    std::string from_file;        ///< report on that; empty: measure
+    std::string json_file;        ///< "-": standard output; empty: none, as with all that follow
+    std::string html_file, svg_folder, compare_file;
+};
+
 /// Print this on standard output and be done.
 struct PrintCommand {
     std::string text;
 };
 
-using Command = std::variant<LaunchCommand, RunCommand, PrintCommand>;
+using Command = std::variant<LaunchCommand, RunCommand, BenchCommand, PrintCommand>;
 
 /// Reads the arguments after the program's name. The error is one line (or two) for the user; the
 /// exit code is then kExitUsage. Looks at this process's environment for `-x NAME`, at nothing else.

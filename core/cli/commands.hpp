@@ -14,6 +14,9 @@ namespace rankexec::cli {
 /// Throws ConfigurationError.
 [[nodiscard]] CommandResult run(const RunCommand& command);
 
+/// Throws ConfigurationError.
+[[nodiscard]] CommandResult benchmark(BenchCommand command);
+
 /// The whole command. Call it on the main thread, once, before other threads exist.
 [[nodiscard]] int run_command_line(int argc, char** argv);
 

@@ -23,6 +23,7 @@ namespace {
 struct Execute {
     CommandResult operator()(const LaunchCommand& command) const { return launch(command); }
     CommandResult operator()(const RunCommand& command) const { return run(command); }
+    CommandResult operator()(const BenchCommand& command) const { return benchmark(command); }
     CommandResult operator()(const PrintCommand& command) const { return {print_text(command.text), {}}; }
 };
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 #include <utility>
 
 namespace rankexec::cli {
@@ -17,11 +18,14 @@ std::size_t width(const std::string& text) {
         text.begin(), text.end(), [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U; }));
 }
 
+/// Also with a unit behind a blank: "12 ms", "64 MiB".
 bool is_number(const std::string& text) {
     if (text.empty() || text == "-") return true;
     char* end = nullptr;
     std::strtod(text.c_str(), &end);
-    return *end == '\0';
+    const std::string_view unit(end);
+    if (end == text.c_str() || unit.empty()) return unit.empty();
+    return unit.size() <= 5 && unit.front() == ' ' && unit.find_first_of("0123456789-", 1) == std::string_view::npos;
 }
 
 template <typename... Arguments>

@@ -15,6 +15,14 @@ ConfigurationError refusal(const ComponentSpec& spec, const std::string& why) {
     return {ConfigurationError::Kind::component_arguments, "component \"" + spec.id + "\" (" + spec.type + "): " + why};
 }
 
+ConfigurationError no_only_type(const ComponentSpec& spec, const std::vector<std::string>& types) {
+    std::string known;
+    for (const auto& type : types) known += (known.empty() ? "" : ", ") + type;
+    return {ConfigurationError::Kind::component_type_unknown,
+            "component \"" + spec.id + "\": its type is to be the only one, but the worker program registers " +
+                (known.empty() ? "none" : "several; name one of " + known)};
+}
+
 }  // namespace
 
 void ComponentRegistry::add(std::string type, Factory factory) {
@@ -29,7 +37,9 @@ std::unique_ptr<Component> ComponentRegistry::build(const ComponentSpec& spec) c
             ConfigurationError::Kind::component_id_missing,
             "a component of type \"" + spec.type + "\" has no id; give every component a unique, non-empty id");
     }
-    const auto found = factories_.find(spec.type);
+    const auto found =
+        spec.type == kOnlyType && factories_.size() == 1 ? factories_.begin() : factories_.find(spec.type);
+    if (found == factories_.end() && spec.type == kOnlyType) throw no_only_type(spec, types());
     if (found == factories_.end()) {
         const auto nearest = nearest_name(spec.type, types());
         throw ConfigurationError(

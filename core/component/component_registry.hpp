@@ -36,7 +36,7 @@ public:
     }
 
     /// Builds one component. Throws ConfigurationError: component_id_missing, component_type_unknown
-    /// (naming the nearest known type), or component_arguments when the factory threw.
+    /// (naming the nearest known type; kOnlyType: all of them), or component_arguments when the factory threw.
     [[nodiscard]] std::unique_ptr<Component> build(const ComponentSpec& spec) const;
 
     [[nodiscard]] bool contains(const std::string& type) const;

@@ -60,6 +60,7 @@ test_installed() {
     [ -x "$prefix/bin/rankexec" ] || return 0
     "$prefix/bin/rankexec" launch -n 2 -- true
     "$prefix/bin/rankexec" --version
+    "$prefix/bin/rankexec" bench -n 2 --scenario round-trip --repetitions 5
 
     echo "a plugin of the outside project in the stock worker"
     cat >"$scratch/cmake/job.toml" <<'JOB'

@@ -70,6 +70,17 @@ TEST(ComponentRegistry, SaysWhatIsWrongWithASpec) {
     EXPECT_EQ(error_of([&] { (void)registry.build({"a", "nothing", {}}); }).kind(), Kind::component_arguments);
 }
 
+TEST(ComponentRegistry, TheOnlyTypeNeedsNoName) {
+    ComponentRegistry registry;
+    EXPECT_EQ(error_of([&] { (void)registry.build({"a", kOnlyType, {}}); }).kind(), Kind::component_type_unknown);
+    registry.add<Configured>("configured");
+    EXPECT_NE(registry.build({"a", kOnlyType, {{"epochs", 5}}}), nullptr);
+    registry.add<Plain>("plain");
+    const auto error = error_of([&] { (void)registry.build({"a", kOnlyType, {}}); });
+    EXPECT_EQ(error.kind(), Kind::component_type_unknown);
+    EXPECT_NE(std::string(error.what()).find("configured, plain"), std::string::npos) << error.what();
+}
+
 TEST(ComponentRegistry, WhateverAConstructorThrowsNamesTheComponent) {
     struct ThrowsNumber : Component {
         ThrowsNumber() { throw 42; }

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rankexec/core/bench/bench_group.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+
+#include "rankexec/core/bench/process_usage.hpp"
+
+namespace rankexec::bench {
+
+/// Counts what the ranks fire.
+class EventCounter : public Component {
+public:
+    void handle_event(const std::string& /*type*/, Context& context) override {
+        if (!context.get(property::kFromRank)) return;
+        const std::lock_guard lock(mutex_);
+        ++count_;
+        if (count_ >= wanted_) reached_.notify_all();
+    }
+
+    void wait_for(std::size_t count) {
+        std::unique_lock lock(mutex_);
+        wanted_ = count;
+        reached_.wait(lock, [&] { return count_ >= count || over_; });
+        wanted_ = kNone;
+    }
+    void end_waiting() {
+        const std::lock_guard lock(mutex_);
+        over_ = true;
+        reached_.notify_all();
+    }
+    [[nodiscard]] std::size_t count() const {
+        const std::lock_guard lock(mutex_);
+        return count_;
+    }
+
+private:
+    static constexpr std::size_t kNone = SIZE_MAX;
+    mutable std::mutex mutex_;
+    std::condition_variable reached_;
+    std::size_t count_ = 0;
+    std::size_t wanted_ = kNone;
+    bool over_ = false;
+};
+
+namespace {
+
+MultiProcessOptions options_of(const BenchOptions& options, const Case& where) {
+    auto group = options.group;
+    group.group.world_size = where.ranks;
+    group.group.launcher = where.launcher;
+    group.transport = where.transport == "zeromq" ? Transport::zeromq : Transport::automatic;
+    // The failure that a rank's end becomes tells its last words.
+    group.on_output = [](int, wire::OutputStream, std::string_view) {};
+    return group;
+}
+
+std::string host_name() {
+    std::array<char, 256> name{};
+    return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
+
+}  // namespace
+
+BenchGroup::BenchGroup(const BenchOptions& options, const Case& where) : abort_(options.abort) {
+    auto counter = std::make_unique<EventCounter>();
+    counter_ = counter.get();
+    engine_.add("rankexec.bench.counter", std::move(counter));
+    auto executor = std::make_unique<MultiProcessExecutor>(options_of(options, where));
+    executor_ = executor.get();
+    engine_.add("rankexec.bench.group", std::move(executor));
+    context_ = engine_.new_context();
+    for (int index = 0; index < 10; ++index) context_.set("property_" + std::to_string(index), index);
+    for (int index = 0; index < 4; ++index)
+        input_.headers["header_" + std::to_string(index)] = "value " + std::to_string(index);
+    aborted_ = abort_.on_trigger([counter = counter_](const std::string&) { counter->end_waiting(); });
+}
+
+BenchGroup::~BenchGroup() {
+    aborted_ = {};
+    stop();
+}
+
+tl::expected<void, Failure> BenchGroup::start() { return executor_->initialise(context_, abort_); }
+
+void BenchGroup::stop() { executor_->finalise(); }
+
+tl::expected<GroupReply, Failure> BenchGroup::execute(const std::string& task, const Shareable& input,
+                                                      bool all_results) {
+    ExecuteOptions wanted;
+    wanted.all_results = all_results;
+    auto reply = executor_->execute(task, input, context_, abort_, wanted);
+    if (reply.reply.ok()) return reply;
+    Failure failure = reply.reply.failure.value_or(Failure{});
+    failure.code = reply.reply.code;
+    return tl::unexpected(std::move(failure));
+}
+
+std::future<GroupReply> BenchGroup::request_execute(const std::string& task, const Shareable& input) {
+    return executor_->request_execute(task, input, context_, abort_);
+}
+
+void BenchGroup::wait_for_events(std::size_t count) { counter_->wait_for(count); }
+std::size_t BenchGroup::events() const { return counter_->count(); }
+
+std::vector<pid_t> BenchGroup::local_pids() const {
+    const auto here = host_name();
+    std::vector<pid_t> pids;
+    for (const auto& rank : executor_->report().ranks) {
+        if (rank.host != here || rank.pid <= 0) return {};
+        pids.push_back(static_cast<pid_t>(rank.pid));
+    }
+    return pids;
+}
+
+std::int64_t BenchGroup::peak_of_ranks() const {
+    std::int64_t peak = -1;
+    for (const auto pid : local_pids()) peak = std::max(peak, peak_memory(pid));
+    return peak;
+}
+
+}  // namespace rankexec::bench

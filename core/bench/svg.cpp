@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <set>
+
+#include "rankexec/core/bench/axis.hpp"
+#include "rankexec/core/bench/plot.hpp"
+#include "rankexec/core/bench/size_list.hpp"
+
+namespace rankexec::bench {
+namespace {
+
+constexpr double kWidth = 860;
+constexpr double kLeft = 78;
+constexpr double kRight = 610;
+constexpr double kTop = 68;
+constexpr double kBottom = 400;
+constexpr double kBarLeft = 250;
+constexpr double kBarRight = 760;
+constexpr double kBarHeight = 34;
+
+// Colours that the colour-blind tell apart, for a light and for a dark background; no CSS variables, which not every
+// viewer of SVG knows.
+constexpr const char* kStyle = R"css(<style>
+.rx{font:13px system-ui,-apple-system,"Segoe UI",sans-serif}.rx .title{font-size:17px;font-weight:600}
+.rx .grid{stroke-width:1}.rx .line{fill:none;stroke-width:2.2;stroke-linejoin:round}
+.rx .ours{stroke-width:3.4}.rx .limit{stroke-dasharray:6 4}.rx .spread{stroke-width:1.4;opacity:.55}
+.rx .dot{fill:currentColor;stroke:none}.rx .bar{stroke:none;fill:currentColor;opacity:.85}
+.rx .paper{fill:#ffffff}.rx text{fill:#1c2430}.rx text.faint{fill:#66707f}.rx .grid{stroke:#e3e6eb}
+.rx .c0{stroke:#0060c8;color:#0060c8}.rx .c1{stroke:#d1460a;color:#d1460a}.rx .c2{stroke:#00835f;color:#00835f}
+.rx .c3{stroke:#a83b9e;color:#a83b9e}.rx .c4{stroke:#8a6a00;color:#8a6a00}.rx .c5{stroke:#0a8fb5;color:#0a8fb5}
+.rx .c6{stroke:#6b5bd0;color:#6b5bd0}.rx .c7{stroke:#b3234d;color:#b3234d}.rx .cl{stroke:#66707f;color:#66707f}
+@media(prefers-color-scheme:dark){
+.rx .paper{fill:#14181d}.rx text{fill:#e8ebf0}.rx text.faint{fill:#9aa4b2}.rx .grid{stroke:#2c333d}
+.rx .c0{stroke:#5aa9ff;color:#5aa9ff}.rx .c1{stroke:#ff8a52;color:#ff8a52}.rx .c2{stroke:#3fd0a2;color:#3fd0a2}
+.rx .c3{stroke:#e48bdc;color:#e48bdc}.rx .c4{stroke:#dcb94a;color:#dcb94a}.rx .c5{stroke:#55cdf0;color:#55cdf0}
+.rx .c6{stroke:#a99cff;color:#a99cff}.rx .c7{stroke:#ff7a9d;color:#ff7a9d}.rx .cl{stroke:#9aa4b2;color:#9aa4b2}}
+</style>)css";
+
+std::string num(double number) {
+    std::array<char, 32> text{};
+    std::snprintf(text.data(), text.size(), "%.1f", number);
+    return text.data();
+}
+
+std::string text_at(double x, double y, const std::string& text, const char* anchor, const char* style = "") {
+    return "<text x=\"" + num(x) + "\" y=\"" + num(y) + "\" text-anchor=\"" + anchor + "\" class=\"" + style + "\">" +
+           escaped(text) + "</text>\n";
+}
+
+std::string line(double x1, double y1, double x2, double y2, const std::string& style) {
+    return "<line x1=\"" + num(x1) + "\" y1=\"" + num(y1) + "\" x2=\"" + num(x2) + "\" y2=\"" + num(y2) +
+           "\" class=\"" + style + "\"/>\n";
+}
+
+/// One colour per series; the limit has none, it is drawn dashed.
+std::vector<std::string> colours(const Plot& plot) {
+    std::vector<std::string> names;
+    int next = 0;
+    for (const auto& series : plot.series) names.push_back(series.limit ? "cl" : "c" + std::to_string(next++ % 8));
+    return names;
+}
+
+std::string frame(const Plot& plot, double height, const std::string& content) {
+    return "<svg class=\"rx\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + num(kWidth) + " " + num(height) +
+           "\" role=\"img\" aria-label=\"" + escaped(plot.title) + "\">\n" + kStyle +
+           "\n<rect class=\"paper\" width=\"" + num(kWidth) + "\" height=\"" + num(height) + "\"/>\n" +
+           text_at(24, 30, plot.title, "start", "title") + text_at(24, 50, plot.subtitle, "start", "faint") + content +
+           "</svg>\n";
+}
+
+class LinePlot {
+public:
+    explicit LinePlot(const Plot& plot) : plot_(plot), colours_(colours(plot)) {
+        double low = INFINITY;
+        double high = 0;
+        for (const auto& series : plot.series) {
+            for (const auto& point : series.points) {
+                places_.insert(point.x);
+                low = std::min({low, point.y, std::max(point.low, point.y / 10)});
+                high = std::max({high, point.y, std::min(point.high, point.y * 10)});
+            }
+        }
+        x_ = {*places_.begin(), *places_.rbegin(), kLeft + 14, kRight - 14};
+        y_ = {low / 1.25, high * 1.25, kBottom, kTop};
+    }
+
+    [[nodiscard]] std::string draw() const {
+        auto content = grid();
+        for (std::size_t index = 0; index < plot_.series.size(); ++index) content += curve(index);
+        return frame(plot_, kBottom + 62, content + legend());
+    }
+
+private:
+    [[nodiscard]] std::string grid() const {
+        std::string content;
+        for (const double tick : log_ticks(y_.low, y_.high)) {
+            const double y = y_.place(tick);
+            content += line(kLeft, y, kRight, y, "grid");
+            content += text_at(kLeft - 8, y + 4, figure_text(tick, plot_.unit), "end", "faint");
+        }
+        double last = -INFINITY;
+        for (const double place : places_) {
+            const double x = x_.place(place);
+            content += line(x, kTop, x, kBottom, "grid");
+            if (x - last < 52) continue;
+            last = x;
+            const auto value = static_cast<std::uint64_t>(place);
+            const auto label = plot_.axis == Plot::Axis::bytes ? format_size(value) : std::to_string(value);
+            content += text_at(x, kBottom + 20, label, "middle", "faint");
+        }
+        const auto* const what = plot_.axis == Plot::Axis::bytes ? "bytes, logarithmic" : "ranks, logarithmic";
+        content += text_at((kLeft + kRight) / 2, kBottom + 44, what, "middle", "faint");
+        const auto* const figure =
+            plot_.unit == "us" ? "time: less is better, logarithmic" : "rate: more is better, logarithmic";
+        return content + text_at(kRight, kTop - 10, figure, "end", "faint");
+    }
+
+    [[nodiscard]] std::string curve(std::size_t index) const {
+        const auto& series = plot_.series[index];
+        const auto style = colours_[index] + (series.limit ? " limit" : series.ours ? " ours" : "");
+        std::string path;
+        std::string marks;
+        for (const auto& point : series.points) {
+            const double x = x_.place(point.x);
+            const double y = y_.place(point.y);
+            path += (path.empty() ? "M" : "L") + num(x) + " " + num(y);
+            marks += line(x, y_.place(point.low), x, y_.place(point.high), "spread " + colours_[index]);
+            marks += "<circle cx=\"" + num(x) + "\" cy=\"" + num(y) + "\" r=\"4\" class=\"dot " + colours_[index] +
+                     "\"><title>" + escaped(series.name + ": " + figure_text(point.y, plot_.unit)) +
+                     "</title></circle>\n";
+        }
+        return "<path class=\"line " + style + "\" d=\"" + path + "\"/>\n" + marks;
+    }
+
+    /// In the order in which the curves end, from the top.
+    [[nodiscard]] std::string legend() const {
+        std::vector<std::size_t> order(plot_.series.size());
+        for (std::size_t index = 0; index < order.size(); ++index) order[index] = index;
+        std::stable_sort(order.begin(), order.end(), [&](std::size_t left, std::size_t right) {
+            return plot_.series[left].points.back().y > plot_.series[right].points.back().y;
+        });
+        std::string content;
+        double y = kTop + 10;
+        for (const auto index : order) {
+            const auto& series = plot_.series[index];
+            content += line(kRight + 22, y, kRight + 50, y,
+                            "line " + colours_[index] +
+                                (series.limit  ? " limit"
+                                 : series.ours ? " ours"
+                                               : ""));
+            content += text_at(kRight + 58, y + 4, series.name, "start");
+            content += text_at(kRight + 58, y + 20, figure_text(series.points.back().y, plot_.unit), "start", "faint");
+            y += 42;
+        }
+        return content;
+    }
+
+    const Plot& plot_;
+    std::vector<std::string> colours_;
+    std::set<double> places_;
+    LogAxis x_;
+    LogAxis y_;
+};
+
+std::string draw_bars(const Plot& plot) {
+    const auto colour = colours(plot);
+    double most = 0;
+    for (const auto& series : plot.series) most = std::max(most, series.points.back().y);
+    std::string content;
+    double y = kTop + 12;
+    for (std::size_t index = 0; index < plot.series.size(); ++index, y += kBarHeight) {
+        const auto& point = plot.series[index].points.back();
+        const auto place = [&](double value) {
+            return kBarLeft + std::min(value / most, 1.0) * (kBarRight - kBarLeft);
+        };
+        content += text_at(kBarLeft - 10, y + 15, plot.series[index].name, "end");
+        content += "<rect x=\"" + num(kBarLeft) + "\" y=\"" + num(y) + "\" width=\"" +
+                   num(std::max(place(point.y) - kBarLeft, 1.0)) + "\" height=\"" + num(kBarHeight - 12) +
+                   "\" rx=\"2\" class=\"bar " + colour[index] + "\"/>\n";
+        content += text_at(place(point.y) + 8, y + 15, figure_text(point.y, plot.unit), "start");
+    }
+    content += text_at(kBarLeft, y + 12, plot.unit == "us" ? "time: less is better" : "rate: more is better", "start",
+                       "faint");
+    return frame(plot, y + 28, content);
+}
+
+}  // namespace
+
+std::string to_svg(const Plot& plot) {
+    std::set<double> places;
+    for (const auto& series : plot.series) {
+        for (const auto& point : series.points) places.insert(point.x);
+    }
+    return places.size() < 2 ? draw_bars(plot) : LinePlot(plot).draw();
+}
+
+}  // namespace rankexec::bench
