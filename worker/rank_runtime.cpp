@@ -176,6 +176,8 @@ int RankRuntime::run() {
 
 void RankRuntime::join_memory() {
     if (bootstrap_.host_identity != host_identity() || !can_sleep_on_two()) return;
+    // A parent that shares none does not listen.
+    if (::access(handover_path(bootstrap_.run_directory).c_str(), F_OK) != 0) return;
     // A large segment is a second's work for the parent.
     const auto ask = [this](const HandoverWish& wish) { return receive_handover(bootstrap_, wish, kSegmentPatience); };
     auto received = receive_handover(bootstrap_);
@@ -184,7 +186,7 @@ void RankRuntime::join_memory() {
     if (joined) {
         memory_ = std::move(*joined);
     } else {
-        log::debug("no shared memory: " + joined.error());
+        log::warning("no memory is shared with the parent, tasks come over ZeroMQ: " + joined.error());
     }
 }
 

@@ -35,6 +35,7 @@ void GroupSession::launch(Context context, std::function<void(tl::expected<void,
     initialise_ = {context_.serialisable(), options_.components, options_.executor_id};
     advance(GroupEvent::launch);
     RankGroup::Callbacks callbacks;
+    callbacks.on_listening = [this](TransportServer& transport) { offer_memory(transport.bootstrap()); };
     callbacks.on_started = [this](const wire::RankStarted& report) {
         auto& rank = rank_at(report.rank);
         rank.pid = report.pid;
@@ -56,6 +57,7 @@ void GroupSession::launch(Context context, std::function<void(tl::expected<void,
     callbacks.on_ended = [this](const wire::SupervisionEnded& report) { on_group_ended(report); };
     auto started = RankGroup::start(loop_, options_.group, std::move(callbacks), true, incarnation_);
     if (!started) {
+        memory_server_.reset();
         failure_ = started.error();
         complete(*failure_);
         fail_everything(*failure_);
@@ -78,7 +80,6 @@ void GroupSession::launch(Context context, std::function<void(tl::expected<void,
     execution_.emplace(transport, ChannelKind::execution, size, callbacks_for(&GroupSession::on_execution));
     handler_.emplace(transport, ChannelKind::handler, size, callbacks_for(&GroupSession::on_handler));
     relay_.emplace(transport, ChannelKind::relay, size, callbacks_for(&GroupSession::on_relay));
-    offer_memory();
 
     ready_timer_ = loop_.call_after(options_.ready_timeout, [this] {
         Failure failure;
@@ -123,9 +124,8 @@ bool GroupSession::advance(GroupEvent event) {
 // ---- readiness ----------------------------------------------------------------------------------
 
 /// Without it, or when a rank cannot take it, everything goes over ZeroMQ.
-void GroupSession::offer_memory() {
+void GroupSession::offer_memory(const Bootstrap& bootstrap) {
     if (options_.transport == Transport::zeromq || !can_sleep_on_two()) return;
-    const auto& bootstrap = group_->transport()->bootstrap();
     auto sizes = ParentMemory::sizes_for(options_.group.world_size);
     sizes.payload_bytes = options_.shared_memory_limit;
     auto memory = ParentMemory::create(options_.group.world_size, sizes);
@@ -148,7 +148,9 @@ void GroupSession::offer_memory() {
 
 void GroupSession::open_lane() {
     if (!lane_) return;
-    if (std::ranges::all_of(ranks_, &Rank::has_memory)) return hooks_.on_lane(lane_);
+    const auto without = std::ranges::find_if_not(ranks_, &Rank::has_memory);
+    if (without == ranks_.end()) return hooks_.on_lane(lane_);
+    log::info("rank " + std::to_string(without - ranks_.begin()) + " shares no memory with us; tasks go over ZeroMQ");
     memory_server_.reset();
     std::exchange(lane_, nullptr)->detach();
 }

@@ -118,7 +118,7 @@ private:
     void on_rank_exited(const wire::RankExited& report);
     void on_group_ended(const wire::SupervisionEnded& report);
 
-    void offer_memory();
+    void offer_memory(const Bootstrap& bootstrap);
     void open_lane();
     void adopt(GroupTask&& task, RankResults&& results, bool sent);
 

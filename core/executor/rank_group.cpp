@@ -204,6 +204,7 @@ private:
         if (!started) return tl::unexpected(started.error());
         transport_ = std::move(*started);
         if (!direct_) open_supervision();
+        if (channels_ && callbacks_.on_listening) callbacks_.on_listening(*transport_);
         return {};
     }
 

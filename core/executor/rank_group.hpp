@@ -28,6 +28,8 @@ class TransportServer;
 class RANKEXEC_EXPORT RankGroup {
 public:
     struct Callbacks {
+        /// The channels listen, and no rank runs yet: what ranks are to find has to be there when this returns.
+        std::function<void(TransportServer&)> on_listening = {};
         /// The rank's program runs.
         std::function<void(const wire::RankStarted&)> on_started;
         /// Bytes that a rank wrote; acknowledge_output() them when they have been dealt with.

@@ -60,14 +60,16 @@ class Runner:
 
     def command(self, gate, number, seed):
         """The command of one round."""
-        arguments = gate.arguments[number % len(gate.arguments)]
+        forms = gate.forms()
+        arguments = forms[number % len(forms)]
         command = [os.path.join(self.build, "bin/no_leftovers")]
         for kept in (self.source, self.build):
             command += ["--keep", kept]
         if os.getuid() == 0:
             command += ["--private-net", "--searchable"]
         command += [*self.harness, "--settle", "1000", "--", *gate.prefix]
-        turn = number // len(gate.arguments)
+        # Not in step with the transports, of which each form's two stand beside each other.
+        turn = number // 2 + number // len(forms)
         if os.getuid() == 0 and gate.as_user and turn % 2 == 1:
             command += ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"]
         return command + [os.path.join(self.build, "bin/chaos_round"), *arguments, "--seed", str(seed), "--scale", str(self.scale)]

@@ -28,18 +28,25 @@ class Gate:
     arguments: tuple  # of chaos_round, for each of the forms that the rounds take turns in
     short: int = 0  # rounds of the short form; 0: one of each form
     prefix: tuple = ()  # what the round runs within
+    transports: bool = True  # with shared memory and without
     as_user: bool = True  # every other round as an ordinary user
     alone: bool = False  # never beside other rounds
     bounds: tuple = ()  # (figure, most that its median may be); not looked at in the short form
     timeout: int = 60  # seconds for one round, with all its bounds a multiple of what it needs
+
+    def forms(self):
+        """The arguments of each form; both transports of one stand beside each other."""
+        if not self.transports:
+            return self.arguments
+        return tuple(form + transport for form in self.arguments for transport in ((), ("--zeromq",)))
 
     def rounds(self, form):
         """How many rounds the form short, ci or full has."""
         if form == "full":
             return self.full
         if form == "ci":
-            return max(len(self.arguments), -(-self.full // 10))
-        return self.short or len(self.arguments)
+            return max(len(self.forms()), -(-self.full // 10))
+        return self.short or len(self.forms())
 
 
 def launcher_arguments(launcher):
@@ -147,6 +154,7 @@ GATES = (
         100,
         (("--gate", "process-1"),),
         as_user=False,
+        transports=False,
     ),
     Gate(
         "stubborn",
@@ -160,6 +168,7 @@ GATES = (
         60,
         forms("interrupts", ("once", "twice", "thrice"))
         + forms("interrupts", ("once", "twice", "thrice"), *launcher_arguments("mpirun")),
+        transports=False,
     ),
     Gate(
         "slow-reader",
@@ -167,6 +176,7 @@ GATES = (
         30,
         forms("slow-reader", ("stuck", "no_line_break", "held_open")),
         timeout=300,
+        transports=False,
     ),
     Gate("concurrent", "50 groups at once have no address in common, and all work", 10, (("--gate", "concurrent"),)),
     Gate(
@@ -230,8 +240,16 @@ GATES = (
         "bad bodies fail their call, the next one works",
         100,
         forms("bombs", ("rank", "rank_header")),
+        transports=False,
     ),
-    Gate("late-and-stale", "dropped and counted; the group works on", 100, (("--gate", "late-and-stale"),), short=3),
+    Gate(
+        "late-and-stale",
+        "dropped and counted; the group works on",
+        100,
+        (("--gate", "late-and-stale"),),
+        short=3,
+        transports=False,
+    ),
     Gate(
         "first-cause",
         "the rank that died is named, not those that threw in the collective because of it",
@@ -251,6 +269,13 @@ GATES = (
         "the deadline error names the ranks that hang, and where each one stands",
         100,
         forms("hang", ("pause", "spin", "lock", "stopped")),
+    ),
+    Gate(
+        "shared-memory",
+        "what a rank does to the memory that it shares harms its own group at most",
+        160,
+        forms("shared-memory", ("scribble", "seals", *(f"die{step}" for step in range(6)))),
+        transports=False,
     ),
     Gate(
         "secrets",

@@ -9,6 +9,8 @@
 //   task "die_later" rank `rank` dies some milliseconds after it has answered
 //   task "stubborn"  does what no rank should, by `how`, and never returns
 //   task "hang"     the ranks `ranks` never return, `how`; the others do
+//   task "large"     answers with a tensor
+//   task "memory"    rank `rank` does to shared memory what no rank should, by `how`
 //   event "chaos.die" as the task "die"
 // CHAOS_CREDENTIALS=FOLDER: a copy of the rank's bootstrap is left there, under the rank's number.
 // CHAOS_DIE=PHASE:RANK:HOW in the environment: dies before its hello ("hello") or while its component is
@@ -19,6 +21,7 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <csignal>
 #include <cstdlib>
@@ -26,6 +29,7 @@
 #include <string>
 #include <thread>
 
+#include "memory_abuse.hpp"
 #include "rankexec/core/component/executor.hpp"
 #include "rankexec/worker/worker.hpp"
 #include "stamp.hpp"
@@ -98,6 +102,15 @@ void leave_daemon(bool own_session) {
     for (;;) ::pause();
 }
 
+/// `how`: "scribble", "seals", or "die" and the number of steps.
+Shareable abuse_memory(const std::string& how, const Shareable& input) {
+    Shareable reply;
+    if (how == "scribble") chaos::scribble(static_cast<std::uint64_t>(input.header("seed")->integer_or(0)));
+    if (how == "seals") reply.headers["managed"] = chaos::break_seals();
+    if (how.starts_with("die")) chaos::die_while_writing(std::stoi(how.substr(3)), 0);
+    return reply;
+}
+
 class ChaosWorker : public Executor {
 public:
     explicit ChaosWorker(const Value::Map&) { die_if_meant("init"); }
@@ -109,6 +122,14 @@ public:
         if (type == "chaos") context.set("seen", true);
     }
 
+    Shareable large() const {
+        auto buffer = allocate(DType::uint8, {100'000});
+        std::fill(buffer.bytes().begin(), buffer.bytes().end(), std::byte{1});
+        Shareable reply;
+        reply.tensors.emplace("large", std::move(buffer).finish());
+        return reply;
+    }
+
     Shareable execute(const std::string& task, const Shareable& input, Context& context, const Signal& abort) override {
         const auto header = [&](const char* name) {
             const auto* value = input.header(name);
@@ -117,6 +138,8 @@ public:
         const auto* victim = input.header("rank");
         const bool meant = victim != nullptr && victim->integer_or(-1) == context.integer_or("rank", -2);
         if (task == "nothing") return {};
+        if (task == "large") return large();
+        if (task == "memory") return meant ? abuse_memory(header("how"), input) : Shareable();
         if (task == "master_port") {
             Shareable reply;
             const char* port = std::getenv("MASTER_PORT");

@@ -65,6 +65,7 @@ Host::Host(const RoundOptions& round) {
         arguments.push_back(round.variant.c_str());
     }
     if (round.contained) arguments.push_back("--contained");
+    if (round.zeromq) arguments.push_back("--zeromq");
     arguments.push_back(nullptr);
     pid_ = ::fork();
     if (pid_ == 0) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// chaos_round --gate NAME --seed N [--launcher NAME] [--command-template TEXT] [--variant NAME] [--ranks N]
+// chaos_round --gate NAME --seed N [--launcher NAME] [--command-template TEXT] [--variant NAME] [--ranks N] [--zeromq]
 // Prints one line of JSON: {"wrong": "", "figures": {...}}. Exit code 0 also when something was wrong;
 // others mean that the round itself could not be done.
 #include <cstdlib>
@@ -33,6 +33,7 @@ const std::map<std::string, std::function<chaos::Outcome(const chaos::RoundOptio
         {"late-and-stale", chaos::late_and_stale},
         {"collective", chaos::collective},
         {"hang", chaos::hang},
+        {"shared-memory", chaos::shared_memory},
         {"secrets", chaos::secrets},
         {"contained", chaos::contained},
         {"unkillable", chaos::unkillable},
@@ -86,6 +87,10 @@ int main(int argc, char** argv) {
         }
         if (name == "--contained") {
             round.contained = true;
+            continue;
+        }
+        if (name == "--zeromq") {
+            round.zeromq = true;
             continue;
         }
         const char* value = index + 1 < argc ? argv[++index] : "";

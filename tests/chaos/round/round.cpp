@@ -10,6 +10,7 @@ rankexec::MultiProcessOptions group_options(const RoundOptions& round) {
     options.group.command_template = round.command_template;
     options.group.program = {CHAOS_WORKER};
     if (round.contained) options.group.containment = rankexec::wire::Containment::pid_namespace;
+    if (round.zeromq) options.transport = rankexec::Transport::zeromq;
     options.components = {{"worker", "chaos_worker", {}}};
     options.executor_id = "worker";
     options.on_output = [](int, rankexec::wire::OutputStream, std::string_view) {};

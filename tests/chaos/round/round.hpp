@@ -32,6 +32,7 @@ struct RoundOptions {
     std::string variant;  ///< what exactly is done; its meaning is the gate's
     std::string command_template;
     int ranks = 4;
+    bool zeromq = false;     ///< no shared memory
     bool contained = false;  ///< in a PID namespace
     double scale = 1;        ///< of what is counted within a round, from 0 to 1
 };
@@ -83,6 +84,7 @@ Outcome bombs(const RoundOptions& round);            ///< somebody sends what sh
 Outcome late_and_stale(const RoundOptions& round);   ///< ranks send what is not wanted any more
 Outcome collective(const RoundOptions& round);       ///< a rank fails while the others wait for it in a collective
 Outcome hang(const RoundOptions& round);             ///< ranks make no progress
+Outcome shared_memory(const RoundOptions& round);    ///< a rank abuses the memory that it shares with the parent
 Outcome secrets(const RoundOptions& round);          ///< a run's secrets are looked for
 int secrets_host(const RoundOptions& round);         ///< main of the host whose secrets these are
 Outcome contained(const RoundOptions& round);        ///< what supervises a group in a PID namespace is killed

@@ -51,8 +51,8 @@ public:
             const auto ranks = std::to_string(round.ranks);
             const bool templated = !round.command_template.empty();
             ::execl("/proc/self/exe", "chaos_round", "--host", "--gate", "secrets", "--launcher",
-                    round.launcher.c_str(), "--ranks", ranks.c_str(), templated ? "--command-template" : nullptr,
-                    round.command_template.c_str(), nullptr);
+                    round.launcher.c_str(), "--ranks", ranks.c_str(), round.zeromq ? "--zeromq" : "--host",
+                    templated ? "--command-template" : nullptr, round.command_template.c_str(), nullptr);
             ::_exit(127);
         }
         ::close(input[0]);
