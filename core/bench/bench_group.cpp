@@ -108,6 +108,10 @@ std::future<GroupReply> BenchGroup::request_execute(const std::string& task, con
 void BenchGroup::wait_for_events(std::size_t count) { counter_->wait_for(count); }
 std::size_t BenchGroup::events() const { return counter_->count(); }
 
+TensorBuffer BenchGroup::allocate(std::uint64_t bytes) const {
+    return executor_->allocate(DType::uint8, {static_cast<std::int64_t>(bytes)});
+}
+
 std::vector<pid_t> BenchGroup::local_pids() const {
     const auto here = host_name();
     std::vector<pid_t> pids;
@@ -116,6 +120,13 @@ std::vector<pid_t> BenchGroup::local_pids() const {
         pids.push_back(static_cast<pid_t>(rank.pid));
     }
     return pids;
+}
+
+std::string BenchGroup::channel() const {
+    const auto report = executor_->report();
+    if (report.ranks.empty()) return "";
+    const auto& first = report.ranks.front();
+    return first.transport + (first.security == "curve" ? "+curve" : "");
 }
 
 std::int64_t BenchGroup::peak_of_ranks() const {

@@ -36,9 +36,14 @@ public:
     void wait_for_events(std::size_t count);
     [[nodiscard]] std::size_t events() const;
 
+    /// As MultiProcessExecutor::allocate.
+    [[nodiscard]] TensorBuffer allocate(std::uint64_t bytes) const;
+
     [[nodiscard]] const Shareable& input() const noexcept { return input_; }
     /// Processes of the ranks, when all of them run on this host; otherwise empty.
     [[nodiscard]] std::vector<pid_t> local_pids() const;
+    /// What rank 0 is reached over, as Measurement::channel.
+    [[nodiscard]] std::string channel() const;
     /// Highest peak of a rank; -1 where that is not known.
     [[nodiscard]] std::int64_t peak_of_ranks() const;
 

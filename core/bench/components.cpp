@@ -57,7 +57,11 @@ private:
         const auto bytes = static_cast<std::uint64_t>(number(input, kBytes));
         if (!source_ || bytes != source_bytes_) source_.emplace(bytes);
         source_bytes_ = bytes;
-        auto payload = source_->next(static_cast<std::uint64_t>(number(input, kSeed)));
+        const auto seed = static_cast<std::uint64_t>(number(input, kSeed));
+        const auto* const in_place = input.header(kInPlace);
+        auto payload = in_place != nullptr && in_place->boolean_or(false)
+                           ? build_payload(allocate(DType::uint8, {number(input, kBytes)}), seed)
+                           : source_->next(seed);
         prepared_ = std::move(payload.tensor);
         Shareable reply;
         reply.body[kChecksum] = std::bit_cast<std::int64_t>(payload.checksum);

@@ -24,6 +24,7 @@ inline constexpr const char* kTimes = "times";        ///< a tensor: microsecond
 inline constexpr const char* kChecksum = "checksum";  ///< in the answer's body
 inline constexpr const char* kBytes = "bytes";        ///< headers of the input
 inline constexpr const char* kSeed = "seed";
+inline constexpr const char* kInPlace = "in_place";  ///< true: build the tensor where allocate() says
 inline constexpr const char* kCount = "count";
 inline constexpr const char* kAllRanks = "all_ranks";  ///< true: not rank 0 alone
 

@@ -56,7 +56,8 @@ std::string row_of(const Measurement& measurement) {
     const auto& figure = measurement.figure;
     std::string html =
         "<tr>" + cell(std::string(name_of(where.scenario)), false) + cell(measurement.subject, false) +
-        cell(std::to_string(where.ranks), true) + cell(where.payload == 0 ? "" : format_size(where.payload), true) +
+        cell(std::to_string(where.ranks), true) +
+        cell(where.payload == 0 ? "" : format_size(where.payload) + (where.in_place ? ", in place" : ""), true) +
         cell(where.launcher, false) + cell(where.transport, false) +
         cell(where.silence.count() == 0 ? "" : figure_text(static_cast<double>(where.silence.count()), "us"), true);
     if (!measurement.failure.empty()) {

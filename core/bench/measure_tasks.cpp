@@ -28,6 +28,11 @@ bool all_say(const GroupReply& reply, std::uint64_t expected) {
     return !reply.results.empty() && std::all_of(reply.results.begin(), reply.results.end(), right);
 }
 
+/// Contents of their own, where the case wants them.
+Payload next_payload(const Bench& bench, PayloadSource& source, std::uint64_t seed) {
+    return bench.where.in_place ? build_payload(bench.group.allocate(bench.where.payload), seed) : source.next(seed);
+}
+
 /// Executes and times one task; the processor time counts when the repetition does.
 tl::expected<GroupReply, Failure> timed(const Bench& bench, const std::string& task, const Shareable& input,
                                         bool all_results, double& time) {
@@ -56,7 +61,7 @@ tl::expected<void, Failure> measure_tensor_task(const Bench& bench, const std::s
     auto input = bench.group.input();
     std::uint64_t seed = 0;
     return bench.sampler.run([&]() -> Sample {
-        input.tensors[kPayload] = source.next(++seed).tensor;
+        input.tensors[kPayload] = next_payload(bench, source, ++seed).tensor;
         double time = 0;
         auto reply = timed(bench, task, input, all_results, time);
         input.tensors.clear();
@@ -70,7 +75,7 @@ tl::expected<void, Failure> measure_fan_out(const Bench& bench, bool read_inside
     auto input = bench.group.input();
     std::uint64_t seed = 0;
     return bench.sampler.run([&]() -> Sample {
-        auto payload = source.next(++seed);
+        auto payload = next_payload(bench, source, ++seed);
         input.tensors[kPayload] = std::move(payload.tensor);
         double time = 0;
         auto reply = timed(bench, read_inside ? task::kRead : task::kKeep, input, read_inside, time);
@@ -85,6 +90,7 @@ tl::expected<void, Failure> measure_fan_out(const Bench& bench, bool read_inside
 tl::expected<void, Failure> measure_gather(const Bench& bench) {
     auto input = bench.group.input();
     input.headers[kBytes] = static_cast<std::int64_t>(bench.where.payload);
+    input.headers[kInPlace] = bench.where.in_place;
     std::int64_t seed = 0;
     return bench.sampler.run([&]() -> Sample {
         input.headers[kSeed] = ++seed;

@@ -24,6 +24,7 @@ struct Measurement {
     std::int64_t parent_memory = -1;  ///< peak resident bytes
     std::int64_t rank_memory = -1;    ///< of the rank with the most
     std::int64_t growth = -1;         ///< soak only: resident bytes that parent and ranks have gained meanwhile
+    std::string channel;              ///< what tasks went over: "memory", "ipc", "tcp", "tcp+curve"; empty: not known
     std::string failure;              ///< why there is no figure; empty: there is one
 
     [[nodiscard]] bool more_is_better() const { return unit != "us"; }

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <utility>
 
 namespace rankexec::bench {
 
@@ -28,9 +29,30 @@ std::uint64_t checksum(std::span<const std::byte> bytes) noexcept {
     return sum;
 }
 
+namespace {
+
+void fill(std::span<std::byte> bytes, std::uint64_t seed) noexcept {
+    std::uint64_t word = seed * 0x9E3779B97F4A7C15U;
+    const auto whole = bytes.size() / sizeof word * sizeof word;
+    for (std::size_t at = 0; at < whole; at += sizeof word) {
+        word += 0xD1B54A32D192ED03U;
+        std::memcpy(bytes.data() + at, &word, sizeof word);
+    }
+    word += 0xD1B54A32D192ED03U;
+    std::memcpy(bytes.data() + whole, &word, bytes.size() - whole);
+}
+
+}  // namespace
+
+Payload build_payload(TensorBuffer buffer, std::uint64_t seed) {
+    fill(buffer.bytes(), seed);
+    const auto sum = checksum(buffer.bytes());
+    return {std::move(buffer).finish(), sum};
+}
+
 PayloadSource::PayloadSource(std::uint64_t bytes) : bytes_(bytes) {}
 
-PayloadSource::Payload PayloadSource::next(std::uint64_t seed) {
+Payload PayloadSource::next(std::uint64_t seed) {
     auto& buffer = buffers_.at(turn_++ % buffers_.size());
     // Whoever released it has read it before.
     if (buffer && buffer.use_count() == 1) {
@@ -38,9 +60,8 @@ PayloadSource::Payload PayloadSource::next(std::uint64_t seed) {
     } else {
         buffer = std::make_shared<Words>((bytes_ + 7) / 8);
     }
-    std::uint64_t word = seed * 0x9E3779B97F4A7C15U;
-    for (auto& place : *buffer) place = word += 0xD1B54A32D192ED03U;
-    const auto bytes = std::as_bytes(std::span(*buffer)).first(bytes_);
+    const auto bytes = std::as_writable_bytes(std::span(*buffer)).first(bytes_);
+    fill(bytes, seed);
     return {Tensor::adopt(DType::uint8, {static_cast<std::int64_t>(bytes_)}, bytes, buffer), checksum(bytes)};
 }
 

@@ -19,7 +19,7 @@ std::string count_of_ranks(int ranks) { return std::to_string(ranks) + (ranks ==
 /// Who was measured, as far as it differs between the measurements of a plot.
 std::string series_name(const Measurement& measurement, bool several_launchers) {
     const auto& where = measurement.where;
-    auto name = measurement.subject;
+    auto name = measurement.subject + (where.in_place ? ", in place" : "");
     if (measurement.subject != kOurself) return name;
     if (where.transport != "auto") name += ", " + where.transport;
     if (several_launchers) name += ", " + where.launcher;

@@ -20,7 +20,7 @@ ordered_json json_of(const Measurement& measurement) {
     ordered_json object{
         {"scenario", name_of(where.scenario)}, {"subject", measurement.subject}, {"ranks", where.ranks},
         {"payload_bytes", where.payload},      {"launcher", where.launcher},     {"transport", where.transport},
-        {"silence_us", where.silence.count()}, {"unit", measurement.unit}};
+        {"silence_us", where.silence.count()}, {"in_place", where.in_place},     {"unit", measurement.unit}};
     if (!measurement.failure.empty()) {
         object["failure"] = measurement.failure;
         return object;
@@ -36,6 +36,7 @@ ordered_json json_of(const Measurement& measurement) {
     object["ranks_cpu_us"] = or_null(measurement.ranks_cpu);
     object["parent_peak_bytes"] = or_null(measurement.parent_memory);
     object["rank_peak_bytes"] = or_null(measurement.rank_memory);
+    if (!measurement.channel.empty()) object["channel"] = measurement.channel;
     if (measurement.growth >= 0 || where.scenario == Scenario::soak) object["growth_bytes"] = measurement.growth;
     return object;
 }
@@ -58,6 +59,7 @@ Measurement measurement_of(const ordered_json& object) {
     where.launcher = value_or<std::string>(object, "launcher", "");
     where.transport = value_or<std::string>(object, "transport", "");
     where.silence = std::chrono::microseconds(value_or<std::int64_t>(object, "silence_us", 0));
+    where.in_place = value_or(object, "in_place", false);
     measurement.subject = value_or<std::string>(object, "subject", kOurself);
     measurement.unit = value_or<std::string>(object, "unit", "us");
     measurement.failure = value_or<std::string>(object, "failure", "");
@@ -70,6 +72,7 @@ Measurement measurement_of(const ordered_json& object) {
     figure.minimum = value_or(object, "minimum", figure.lower_quartile);
     figure.maximum = value_or(object, "maximum", figure.upper_quartile);
     figure.p99 = value_or(object, "p99", figure.maximum);
+    measurement.channel = value_or<std::string>(object, "channel", "");
     measurement.parent_cpu = value_or(object, "parent_cpu_us", -1.0);
     measurement.ranks_cpu = value_or(object, "ranks_cpu_us", -1.0);
     measurement.parent_memory = value_or<std::int64_t>(object, "parent_peak_bytes", -1);

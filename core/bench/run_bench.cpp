@@ -39,6 +39,7 @@ Done measure_with_one_group(const BenchOptions& options, Sampler& sampler, Measu
     const auto& where = measurement.where;
     BenchGroup group(options, where);
     if (auto ready = group.start(); !ready) return ready;
+    measurement.channel = group.channel();
     ProcessorMeter meter(group.local_pids());
     const Bench bench{options, where, group, sampler, meter};
     if (auto done = measure_on_group(bench, measurement); !done) return done;

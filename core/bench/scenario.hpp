@@ -46,6 +46,7 @@ struct Case {
     std::string launcher = "local";
     std::string transport = "auto";
     std::chrono::microseconds silence{0};  ///< before every repetition
+    bool in_place = false;                 ///< the tensor is built in memory that allocate() has given
 
     friend bool operator==(const Case&, const Case&) = default;
 };

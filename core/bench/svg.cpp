@@ -12,7 +12,7 @@
 namespace rankexec::bench {
 namespace {
 
-constexpr double kWidth = 860;
+constexpr double kWidth = 880;
 constexpr double kLeft = 78;
 constexpr double kRight = 610;
 constexpr double kTop = 68;
@@ -26,7 +26,7 @@ constexpr double kBarHeight = 34;
 constexpr const char* kStyle = R"css(<style>
 .rx{font:13px system-ui,-apple-system,"Segoe UI",sans-serif}.rx .title{font-size:17px;font-weight:600}
 .rx .grid{stroke-width:1}.rx .line{fill:none;stroke-width:2.2;stroke-linejoin:round}
-.rx .ours{stroke-width:3.4}.rx .limit{stroke-dasharray:6 4}.rx .spread{stroke-width:1.4;opacity:.55}
+.rx .ours{stroke-width:3.4}.rx .limit{stroke-dasharray:7 4}.rx .limit.second{stroke-dasharray:2 4}.rx .spread{stroke-width:1.4;opacity:.55}
 .rx .dot{fill:currentColor;stroke:none}.rx .bar{stroke:none;fill:currentColor;opacity:.85}
 .rx .paper{fill:#ffffff}.rx text{fill:#1c2430}.rx text.faint{fill:#66707f}.rx .grid{stroke:#e3e6eb}
 .rx .c0{stroke:#0060c8;color:#0060c8}.rx .c1{stroke:#d1460a;color:#d1460a}.rx .c2{stroke:#00835f;color:#00835f}
@@ -107,9 +107,7 @@ private:
             content += line(x, kTop, x, kBottom, "grid");
             if (x - last < 52) continue;
             last = x;
-            const auto value = static_cast<std::uint64_t>(place);
-            const auto label = plot_.axis == Plot::Axis::bytes ? format_size(value) : std::to_string(value);
-            content += text_at(x, kBottom + 20, label, "middle", "faint");
+            content += text_at(x, kBottom + 20, place_text(place), "middle", "faint");
         }
         const auto* const what = plot_.axis == Plot::Axis::bytes ? "bytes, logarithmic" : "ranks, logarithmic";
         content += text_at((kLeft + kRight) / 2, kBottom + 44, what, "middle", "faint");
@@ -118,9 +116,22 @@ private:
         return content + text_at(kRight, kTop - 10, figure, "end", "faint");
     }
 
+    [[nodiscard]] std::string place_text(double place) const {
+        const auto value = static_cast<std::uint64_t>(place);
+        return plot_.axis == Plot::Axis::bytes ? format_size(value) : std::to_string(value);
+    }
+
+    /// Limits are dashed, the second one differently.
+    [[nodiscard]] std::string line_style(std::size_t index) const {
+        const auto& series = plot_.series[index];
+        if (!series.limit) return "line " + colours_[index] + (series.ours ? " ours" : "");
+        const auto end = plot_.series.begin() + static_cast<std::ptrdiff_t>(index);
+        const bool first = std::none_of(plot_.series.begin(), end, [](const auto& other) { return other.limit; });
+        return "line " + colours_[index] + (first ? " limit" : " limit second");
+    }
+
     [[nodiscard]] std::string curve(std::size_t index) const {
         const auto& series = plot_.series[index];
-        const auto style = colours_[index] + (series.limit ? " limit" : series.ours ? " ours" : "");
         std::string path;
         std::string marks;
         for (const auto& point : series.points) {
@@ -132,7 +143,7 @@ private:
                      "\"><title>" + escaped(series.name + ": " + figure_text(point.y, plot_.unit)) +
                      "</title></circle>\n";
         }
-        return "<path class=\"line " + style + "\" d=\"" + path + "\"/>\n" + marks;
+        return "<path class=\"" + line_style(index) + "\" d=\"" + path + "\"/>\n" + marks;
     }
 
     /// In the order in which the curves end, from the top.
@@ -143,17 +154,16 @@ private:
             return plot_.series[left].points.back().y > plot_.series[right].points.back().y;
         });
         std::string content;
+        const double distance = std::min(42.0, (kBottom - kTop + 30) / static_cast<double>(order.size()));
         double y = kTop + 10;
         for (const auto index : order) {
             const auto& series = plot_.series[index];
-            content += line(kRight + 22, y, kRight + 50, y,
-                            "line " + colours_[index] +
-                                (series.limit  ? " limit"
-                                 : series.ours ? " ours"
-                                               : ""));
+            content += line(kRight + 22, y, kRight + 50, y, line_style(index));
             content += text_at(kRight + 58, y + 4, series.name, "start");
-            content += text_at(kRight + 58, y + 20, figure_text(series.points.back().y, plot_.unit), "start", "faint");
-            y += 42;
+            const auto& last = series.points.back();
+            content += text_at(kRight + 58, y + 20, figure_text(last.y, plot_.unit) + " at " + place_text(last.x),
+                               "start", "faint");
+            y += distance;
         }
         return content;
     }

@@ -41,6 +41,14 @@ std::uint64_t payload(const std::string& word) {
     return *size;
 }
 
+/// Whether tensors are built in place.
+bool placement(const std::string& word) {
+    if (word != "ordinary" && word != "in-place") {
+        throw UsageError{"--placement: '" + word + "' is none of ordinary, in-place"};
+    }
+    return word == "in-place";
+}
+
 std::vector<Scenario> usual_scenarios(bool own_worker) {
     if (own_worker) return {Scenario::task, Scenario::start, Scenario::stop};
     std::vector<Scenario> all;
@@ -81,6 +89,7 @@ std::vector<Case> cases(const BenchWords& words, const std::vector<std::string>&
     const auto silences = list<std::chrono::milliseconds>(
         "--silence", words.silences, {std::chrono::milliseconds(0)},
         [](const std::string& word) { return std::chrono::milliseconds(whole_number("--silence", word, 60'000)); });
+    const auto placements = list<bool>("--placement", words.placements, {false}, placement);
     std::vector<Case> all;
     for (const auto each : scenarios(words, own_worker)) {
         const bool small = each == Scenario::round_trip || each == Scenario::all_results || each == Scenario::task;
@@ -91,8 +100,10 @@ std::vector<Case> cases(const BenchWords& words, const std::vector<std::string>&
                         if (bytes == 0 && bench::takes_payload(each) && each != Scenario::task) {
                             throw UsageError{"--payload: '0' is for --scenario task; others need some bytes"};
                         }
-                        for (const auto count : ranks)
-                            all.push_back({each, count, bytes, launcher, transport, silence});
+                        for (const bool in_place : bytes > 0 ? placements : std::vector{false}) {
+                            for (const auto count : ranks)
+                                all.push_back({each, count, bytes, launcher, transport, silence, in_place});
+                        }
                     }
                 }
             }
@@ -139,6 +150,7 @@ CLI::App* add_bench(CLI::App& app, BenchWords& words) {
     text("--launcher", words.launchers, "what starts the ranks (local)", "LIST");
     text("--transport", words.transports, "auto, zeromq (auto)", "LIST");
     text("--silence", words.silences, "milliseconds before each small task (0)", "LIST");
+    text("--placement", words.placements, "tensors: ordinary, or built in-place in shared memory (ordinary)", "LIST");
     text("--worker", words.worker, "measure your own worker program", "PROGRAM");
     repeated("--worker-arg", words.worker_args, "argument of the worker; may be repeated");
     text("--component", words.component,

@@ -14,7 +14,7 @@ namespace rankexec::cli {
 
 /// What CLI11 fills in for `rankexec bench`, before it is checked.
 struct BenchWords {
-    std::string ranks, scenarios, payloads, launchers, transports, silences, hosts, command_template;
+    std::string ranks, scenarios, payloads, launchers, transports, silences, placements, hosts, command_template;
     std::string worker, component, task, job, repetitions, warm_up, case_time, soak_time;
     std::string json, html, svg, compare, from;
     std::vector<std::string> worker_args, launcher_args;

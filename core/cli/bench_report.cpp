@@ -16,7 +16,10 @@ namespace {
 using bench::Difference;
 using bench::Measurement;
 
-std::string payload_text(std::uint64_t bytes) { return bytes == 0 ? "-" : bench::format_size(bytes); }
+std::string payload_text(const bench::Case& where) {
+    if (where.payload == 0) return "-";
+    return bench::format_size(where.payload) + (where.in_place ? ", in place" : "");
+}
 
 std::string memory_text(std::int64_t bytes) {
     return bytes < 0 ? "-" : format_figure(std::round(static_cast<double>(bytes) / 1048576.0 * 10) / 10);
@@ -39,7 +42,7 @@ std::string percent(double change) {
 std::string describe(const bench::Case& where) {
     auto text = std::string(bench::name_of(where.scenario)) + ", " + std::to_string(where.ranks) +
                 (where.ranks == 1 ? " rank" : " ranks");
-    if (where.payload > 0) text += ", " + bench::format_size(where.payload);
+    if (where.payload > 0) text += ", " + payload_text(where);
     if (where.launcher != "local") text += ", " + where.launcher;
     if (where.transport != "auto") text += ", " + where.transport;
     if (where.silence.count() > 0) text += ", after " + silence_text(where) + " of silence";
@@ -57,8 +60,8 @@ std::string format_measurements(const std::vector<Measurement>& measurements) {
         const auto shown = [&](double number) {
             return each.failure.empty() ? bench::figure_text(number, each.unit) : "failed";
         };
-        table.add_row({scenario, std::to_string(each.where.ranks), payload_text(each.where.payload),
-                       each.where.launcher, each.where.transport, silence_text(each.where), shown(figure.median),
+        table.add_row({scenario, std::to_string(each.where.ranks), payload_text(each.where), each.where.launcher,
+                       each.where.transport, silence_text(each.where), shown(figure.median),
                        each.failure.empty() ? shown(figure.lower_quartile) + " - " + shown(figure.upper_quartile) : "-",
                        shown(figure.p99), cpu_text(each.parent_cpu), cpu_text(each.ranks_cpu),
                        memory_text(each.parent_memory), memory_text(each.rank_memory)});

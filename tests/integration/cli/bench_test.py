@@ -62,6 +62,7 @@ class Scenarios(BenchTest):
             if figure["scenario"] in ("start", "stop", "death"):
                 self.assertEqual(figure["samples"], 2)
             else:
+                self.assertEqual(figure["channel"], "memory" if transport == "auto" else "ipc")
                 self.assertGreater(figure["parent_cpu_us"], 0)
                 self.assertGreaterEqual(figure["ranks_cpu_us"], 0)
                 self.assertGreater(figure["rank_peak_bytes"], 0)
@@ -71,6 +72,14 @@ class Scenarios(BenchTest):
 
     def test_every_scenario_by_zeromq(self):
         self.every_scenario("zeromq")
+
+    def test_tensors_built_in_place(self):
+        figures = self.figures("-n", "2", "--payload", "300,2MiB", "--scenario", "hand-out,fan-out,gather", "--placement",
+                               "ordinary,in-place")
+        self.assertEqual(len(figures), 3 * 2 * 2)
+        self.assertEqual(sum(figure["in_place"] for figure in figures), 6)
+        for figure in figures:
+            self.check(figure)
 
     def test_silence(self):
         figures = self.figures("-n", "1", "--scenario", "round-trip", "--silence", "0,1")

@@ -18,7 +18,7 @@ inline Measurement measured(Case where, double median, double spread = 2, std::s
 }
 
 inline Case at(Scenario scenario, int ranks, std::uint64_t payload = 0, const char* transport = "auto") {
-    return {scenario, ranks, payload, "local", transport, {}};
+    return {scenario, ranks, payload, "local", transport, {}, false};
 }
 
 /// Ours, a limit and a peer whose name needs escaping; over ranks, over bytes, at one place, and a failure.

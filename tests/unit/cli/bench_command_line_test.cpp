@@ -34,7 +34,7 @@ TEST(BenchCommandLine, Defaults) {
     EXPECT_EQ(command.options.repetitions, 0);
     EXPECT_EQ(command.options.warm_up, -1);
     EXPECT_EQ(command.options.cases.size(), 10U * 4U);
-    EXPECT_EQ(command.options.cases.front(), (bench::Case{Scenario::round_trip, 1, 0, "local", "auto", 0us}));
+    EXPECT_EQ(command.options.cases.front(), (bench::Case{Scenario::round_trip, 1, 0, "local", "auto", 0us, false}));
 }
 
 TEST(BenchCommandLine, CasesAreAllCombinations) {
@@ -43,9 +43,9 @@ TEST(BenchCommandLine, CasesAreAllCombinations) {
     const auto& cases = command.options.cases;
     // Silence is for small tasks, payloads for tensors.
     EXPECT_EQ(cases.size(), 2U * 2U * 2U * 2U + 2U * 2U * 2U * 2U);
-    const bench::Case expected{Scenario::round_trip, 8, 0, "mpirun", "zeromq", 5ms};
+    const bench::Case expected{Scenario::round_trip, 8, 0, "mpirun", "zeromq", 5ms, false};
     EXPECT_THAT(cases, testing::Contains(expected));
-    EXPECT_EQ(cases.back(), (bench::Case{Scenario::fan_out, 8, 1048576, "mpirun", "zeromq", 0us}));
+    EXPECT_EQ(cases.back(), (bench::Case{Scenario::fan_out, 8, 1048576, "mpirun", "zeromq", 0us, false}));
 }
 
 TEST(BenchCommandLine, OwnWorker) {
@@ -55,7 +55,7 @@ TEST(BenchCommandLine, OwnWorker) {
     EXPECT_EQ(command.component_type, kOnlyType);
     EXPECT_EQ(command.options.task, "t");
     EXPECT_EQ(command.options.cases.size(), 6U);
-    EXPECT_EQ(command.options.cases.front(), (bench::Case{Scenario::task, 1, 1048576, "local", "auto", 0us}));
+    EXPECT_EQ(command.options.cases.front(), (bench::Case{Scenario::task, 1, 1048576, "local", "auto", 0us, false}));
     EXPECT_EQ(accepted({"--worker", "./mine", "--task", "t", "--component", "mine"}).component_type, "mine");
     EXPECT_EQ(accepted({"--job", "job.toml", "--task", "t"}).job_file, "job.toml");
 }
