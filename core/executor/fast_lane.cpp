@@ -36,11 +36,13 @@ void FastLane::close(const Failure& failure) {
         if (!end_) end_ = failure;
         wanted_ = true;
     }
+    closed_ = true;
     interrupt_.ring();
 }
 
 void FastLane::detach() {
     attached_ = false;
+    adopted_ = false;
     hooks_ = {};
 }
 
@@ -53,10 +55,12 @@ void FastLane::count_handled_event(int rank) {
     handled_[static_cast<std::size_t>(rank)].fetch_add(1, std::memory_order_release);
 }
 
+/// With the task's reply, which any of the results may bring about, the next task may be here, whose thread receives.
 void FastLane::drain() {
-    for (int rank = 0; attached_ && rank < identity_.world_size; ++rank) {
+    for (int rank = 0; adopted_ && rank < identity_.world_size; ++rank) {
         if (!memory_->has(rank)) continue;
-        while (auto result = next_result(rank)) hooks_.on_result(rank, std::move(*result));
+        // One of each: a rank that writes as fast as it is read must not keep the loop.
+        if (auto result = next_result(rank)) hooks_.on_result(rank, std::move(*result));
     }
     interrupt_.ring();
 }
@@ -76,14 +80,16 @@ void FastLane::take_over(GroupTask&& task, RankResults&& results, bool sent) {
     turn_.hand_over();
     if (over || !attached_) return task.on_done(ended(task));
     const auto id = task.id;
+    adopted_ = sent;
     hooks_.adopt(std::move(task), std::move(results), sent);
-    if (const auto reason = std::exchange(abort_reason_, {}); !reason.empty()) hooks_.abort(id, reason);
+    // It may be of a former task, which had its reply all the same.
+    if (const auto abort = std::exchange(abort_, {}); abort && abort->first == id) hooks_.abort(id, abort->second);
 }
 
 void FastLane::abort(std::uint64_t id, const std::string& reason) {
     if (!attached_) return;
     if (!has(id)) return hooks_.abort(id, reason);
-    abort_reason_ = reason;
+    abort_.emplace(id, reason);
     request_hand_over(id);
 }
 
@@ -134,7 +140,10 @@ bool FastLane::collect(const GroupTask& task, RankResults& results) {
             const auto seen = interrupt_.value();
             if (wanted_ || broken_) return false;
             if (auto next = next_result(rank)) {
-                if (next->task_id != task.id) continue;  // a second answer to a task that is over
+                if (next->task_id != task.id) {  // a second answer to a task that is over
+                    if (deadline && EventLoop::Clock::now() >= *deadline) return false;
+                    continue;
+                }
                 const auto events = next->last_event;
                 const bool well = next->reply.ok();
                 result = std::move(next);
@@ -152,8 +161,8 @@ bool FastLane::collect(const GroupTask& task, RankResults& results) {
 GroupReply FastLane::by_session(GroupTask task, RankResults results, bool sent) {
     const auto outcome = std::make_shared<Outcome>();
     task.on_done = [self = shared_from_this(), outcome](GroupReply&& reply) {
+        self->adopted_ = false;
         outcome->reply = std::move(reply);
-        self->turn_.done();
         outcome->done.store(true, std::memory_order_release);
         self->interrupt_.ring();
     };
@@ -163,6 +172,8 @@ GroupReply FastLane::by_session(GroupTask task, RankResults results, bool sent) 
         self->take_over(std::move(handed->first), std::move(handed->second), sent);
     });
     watch(*outcome);
+    // Not before: only one thread may wait for what ranks write.
+    turn_.done();
     return std::move(outcome->reply);
 }
 

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "rankexec/core/executor/group_task.hpp"
@@ -56,6 +57,8 @@ public:
     void request_hand_over(std::optional<std::uint64_t> id = std::nullopt);
     /// For good: a task that is here, and not handed over yet, ends with that failure.
     void close(const Failure& failure);
+    /// Any thread.
+    [[nodiscard]] bool closed() const noexcept { return closed_; }
     /// The session is going. No hook is called any more.
     void detach();
     /// The context of the task with that number, if it is here.
@@ -63,7 +66,8 @@ public:
     [[nodiscard]] bool has(std::uint64_t id) const { return context_of(id).has_value(); }
     /// One more event of that rank has been handled.
     void count_handled_event(int rank);
-    /// After adopt(): hands out what has come by memory, for a judgement that counts who has answered.
+    /// Between adopt() and the task's reply: hands out what has come by memory, for a judgement that counts who has
+    /// answered.
     void drain();
     /// After adopt(): the first rank that the session has no result of; -1: it waits for none.
     void expect(int rank);
@@ -101,7 +105,8 @@ private:
     // The loop's.
     Hooks hooks_;
     bool attached_ = true;
-    std::string abort_reason_;  ///< of the task that is here; empty: none
+    bool adopted_ = false;  ///< a task that the ranks have got by memory is the session's, and without a reply yet
+    std::optional<std::pair<std::uint64_t, std::string>> abort_;  ///< of the task with that number: why
 
     // Of who has the memory.
     std::uint64_t sent_ = 0;               ///< number of the last message to all
@@ -111,6 +116,7 @@ private:
     Interrupt interrupt_;                              ///< wakes the thread in run()
     std::atomic<bool> wanted_{false};                  ///< the task here shall be handed over
     std::atomic<bool> broken_{false};                  ///< a rank's ring must not be used any more
+    std::atomic<bool> closed_{false};
     std::atomic<int> expected_{-1};
 
     mutable std::mutex mutex_;   ///< guards what follows

@@ -55,6 +55,8 @@ public:
 
     void launch(Context context, std::function<void(tl::expected<void, Failure>)> on_ready);
     void submit(GroupTask task);
+    /// Whose turn it is may have changed.
+    void start_next_task();
     void abort_task(std::uint64_t id, const std::string& reason);
     void send_event(Event event);
     /// The parent's handlers have seen the event.
@@ -122,7 +124,6 @@ private:
     void open_lane();
     void adopt(GroupTask&& task, RankResults&& results, bool sent);
 
-    void start_next_task();
     void send_open_task();
     void drain_lane();
     void expect_results();

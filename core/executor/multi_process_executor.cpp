@@ -185,7 +185,14 @@ public:
         if (!lane || abort.triggered() || !turn_.take_lane()) {
             return request_execute(name, input, context, abort, options).get();
         }
-        return lane->run(make_task(name, input, context, options), abort);
+        auto reply = lane->run(make_task(name, input, context, options), abort);
+        if (lane->closed()) {
+            // What the next group was given meanwhile has waited for this task, and the lane is none of that group's.
+            loop_->post([this] {
+                if (session_) session_->start_next_task();
+            });
+        }
+        return reply;
     }
 
     std::future<GroupReply> request_execute(std::string name, Shareable input, Context context, const Signal& abort,

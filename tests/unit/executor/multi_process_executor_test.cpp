@@ -405,6 +405,58 @@ TEST_P(Group, TasksOfSeveralThreadsTakeTurns) {
     EXPECT_EQ(well, kThreads * kTasks);
 }
 
+/// Rank 0's result fits into no ring of shared memory, those of others do.
+Shareable input_of_large_result() {
+    Shareable input;
+    input.body["bytes"] = Bytes(std::size_t{1} << 17U, std::byte{7});
+    return input;
+}
+
+TEST_P(Group, TasksOfSeveralThreadsTakeTurnsAlsoWhenTheyChangeTheirWay) {
+    start(3);
+    constexpr int kThreads = 4;
+    constexpr int kTasks = 100;
+    const auto large = input_of_large_result();
+    std::atomic<int> well{0};
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < kThreads; ++thread) {
+        threads.emplace_back([&, thread] {
+            Context own = context.clone();
+            for (int number = 0; number < kTasks; ++number) {
+                const auto input = (number + thread) % 3 == 0 ? large : with_headers({{"number", number}});
+                if (executor->execute("echo", input, own, Signal()).body == input.body) ++well;
+            }
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(well, kThreads * kTasks);
+}
+
+TEST_P(Group, ATaskMayTakeTheLaneAsSoonAsTheOneBeforeItHasItsReply) {
+    start(3);
+    const auto large = input_of_large_result();
+    for (int round = 0; round < 50; ++round) {
+        ASSERT_TRUE(execute("echo", large).ok());
+        for (int task = 0; task < 5; ++task) ASSERT_TRUE(execute("echo").ok()) << round;
+    }
+}
+
+TEST_P(Group, AnAbortThatComesTooLateIsNotThatOfALaterTask) {
+    start(2);
+    const auto large = input_of_large_result();
+    for (int round = 0; round < 200; ++round) {
+        Signal late;
+        std::thread other([&] {
+            for (int turn = 0; turn < round; ++turn) std::this_thread::yield();
+            late.trigger("too late, or not");
+        });
+        (void)executor->execute("echo", {}, context, late);
+        other.join();
+        const auto reply = executor->execute("echo", large, context, abort);
+        ASSERT_TRUE(reply.ok()) << round << ": " << reply.failure->describe();
+    }
+}
+
 TEST_P(Group, WhatWasSubmittedFirstRunsFirstWhicheverWayItGoes) {
     start(1);
     auto first = executor->request_execute("wait_for_abort", {}, context, abort);
