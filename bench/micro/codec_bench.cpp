@@ -14,7 +14,7 @@ using namespace rankexec;
 
 void codec(benchmark::State& state) {
     const wire::Message message = bench::sample_task(1, static_cast<int>(state.range(0)));
-    for (auto _ : state) {
+    while (state.KeepRunning()) {
         const auto frames = wire::encode(bench::sample_envelope(1), message);
         auto decoded = wire::decode(*frames);
         benchmark::DoNotOptimize(decoded);
@@ -24,7 +24,7 @@ BENCHMARK(codec)->Arg(4)->Arg(100)->Arg(1000);
 
 void encode(benchmark::State& state) {
     const wire::Message message = bench::sample_task(1, static_cast<int>(state.range(0)));
-    for (auto _ : state) {
+    while (state.KeepRunning()) {
         auto frames = wire::encode(bench::sample_envelope(1), message);
         benchmark::DoNotOptimize(frames);
     }
@@ -38,7 +38,7 @@ void msgpack_c(benchmark::State& state) {
     for (int index = 0; index < state.range(0); ++index)
         headers["header_" + std::to_string(index)] = "value " + std::to_string(index);
     const auto by_reference = [](msgpack::type::object_type, std::size_t, void*) { return true; };
-    for (auto _ : state) {
+    while (state.KeepRunning()) {
         msgpack::sbuffer buffer;
         msgpack::packer<msgpack::sbuffer> packer(buffer);
         packer.pack_array(4).pack(std::uint64_t{1}).pack("train").pack(properties).pack(headers);

@@ -24,7 +24,7 @@ void ring_put_take(benchmark::State& state) {
     const std::vector<std::byte> message(static_cast<std::size_t>(state.range(0)));
     const std::array<std::span<const std::byte>, 1> pieces{message};
     std::vector<std::byte> taken;
-    for (auto _ : state) {
+    while (state.KeepRunning()) {
         if (!writer.put(pieces) || reader.take(taken) != RingReader::Taken::message) std::abort();
         benchmark::DoNotOptimize(taken);
     }

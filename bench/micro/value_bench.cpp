@@ -11,7 +11,7 @@ using namespace rankexec;
 
 void copy_shareable(benchmark::State& state) {
     const auto input = bench::sample_task(1, static_cast<int>(state.range(0))).input;
-    for (auto _ : state) {
+    while (state.KeepRunning()) {
         Shareable copy = input;
         benchmark::DoNotOptimize(copy);
     }
@@ -28,7 +28,7 @@ Value tree(int depth) {
 
 void copy_tree(benchmark::State& state) {
     const auto value = tree(static_cast<int>(state.range(0)));
-    for (auto _ : state) {
+    while (state.KeepRunning()) {
         Value copy = value;
         benchmark::DoNotOptimize(copy);
     }

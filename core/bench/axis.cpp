@@ -26,7 +26,10 @@ double LogAxis::place(double value) const {
 std::vector<double> log_ticks(double low, double high) {
     const bool few = std::log10(high / low) < 2.6;
     std::vector<double> ticks;
-    for (double decade = std::pow(10.0, std::floor(std::log10(low))); decade <= high * 1.0001; decade *= 10) {
+    const auto first = static_cast<int>(std::floor(std::log10(low)));
+    const auto last = static_cast<int>(std::floor(std::log10(high)));
+    for (int power = first; power <= last; ++power) {
+        const double decade = std::pow(10.0, power);
         for (const double factor : {1.0, 2.0, 5.0}) {
             const double tick = decade * factor;
             if ((factor == 1.0 || few) && tick >= low * 0.9999 && tick <= high * 1.0001) ticks.push_back(tick);

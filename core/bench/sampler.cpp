@@ -13,7 +13,7 @@ Plan usual_plan(const Case& where) {
         case Scenario::start:
         case Scenario::stop:
         case Scenario::death: return {1, 10};
-        case Scenario::events: return {1, 5};
+        case Scenario::events:
         case Scenario::event_rate: return {1, 5};
         case Scenario::soak: return {0, 0};
         default: break;

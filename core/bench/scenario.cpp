@@ -49,6 +49,7 @@ bool suits_any_worker(Scenario scenario) { return row_of(scenario).suits_any_wor
 const std::vector<Scenario>& all_scenarios() {
     static const auto all = [] {
         std::vector<Scenario> list;
+        list.reserve(kRows.size());
         for (const auto& row : kRows) list.push_back(row.scenario);
         return list;
     }();

@@ -40,11 +40,17 @@ struct Refusal {
     throw Refusal{kExitUsage, file + ": " + why};
 }
 
+/// What errno says, or else what is given.
+std::string error_text(const char* otherwise) {
+    return errno != 0 ? std::generic_category().message(errno) : otherwise;
+}
+
 bench::Record read_record(const std::string& file) {
+    errno = 0;
     std::ifstream stream(file, std::ios::binary);
     std::ostringstream text;
     if (stream) text << stream.rdbuf();
-    if (!stream || !text) refuse_file(file, errno != 0 ? std::strerror(errno) : "cannot be read");
+    if (!stream || !text) refuse_file(file, error_text("cannot be read"));
     auto record = bench::parse_record(text.str());
     if (!record) refuse_file(file, record.error());
     return std::move(*record);
@@ -56,7 +62,7 @@ void check_output(const std::string& file) {
     std::error_code error;
     const auto folder = fs::absolute(file, error).parent_path();
     if (fs::is_directory(file, error)) refuse_file(file, "is a directory");
-    if (::access(folder.c_str(), W_OK | X_OK) != 0) refuse_file(file, std::strerror(errno));
+    if (::access(folder.c_str(), W_OK | X_OK) != 0) refuse_file(file, error_text("cannot be written"));
 }
 
 void make_folder(const std::string& folder) {
@@ -154,7 +160,7 @@ int write_file(const fs::path& file, const std::string& text) {
     std::ofstream stream(file, std::ios::binary | std::ios::trunc);
     stream << text << std::flush;
     if (stream) return kExitSuccess;
-    complain(file.string() + ": " + (errno != 0 ? std::strerror(errno) : "cannot be written"));
+    complain(file.string() + ": " + error_text("cannot be written"));
     return kExitFailure;
 }
 

@@ -6,7 +6,7 @@
 
 #include "rankexec/core/cli/command_line.hpp"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): CLI11 has chosen it
 class App;
 }
 

@@ -7,7 +7,7 @@
 
 #include "rankexec/core/executor/multi_process_executor.hpp"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): CLI11 has chosen it
 class App;
 }
 
