@@ -119,7 +119,7 @@ private:
         const int fd = socket.get();
         auto& connection = waiting_[fd];
         connection.socket = std::move(socket);
-        connection.timer = loop_.call_after(patience_, [this, fd] { refuse(fd); });
+        connection.timer = loop_.call_after(patience_, [this, fd] { give_up(fd); });
         loop_.watch(fd, EPOLLIN, [this, fd](std::uint32_t) { on_request(fd); });
     }
 
@@ -134,6 +134,13 @@ private:
         const auto handover = on_rank_(*rank, wish);
         if (handover.bytes.empty() || !send_handover(fd, handover)) return refuse(fd);
         drop(fd);
+    }
+
+    /// What was said in time counts, however long it took to serve others.
+    void give_up(int fd) {
+        char first = 0;
+        if (::recv(fd, &first, 1, MSG_PEEK) > 0) return on_request(fd);
+        refuse(fd);
     }
 
     [[nodiscard]] std::optional<int> rank_of(const HandoverRequest& request) const {

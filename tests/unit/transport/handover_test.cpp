@@ -10,11 +10,13 @@
 
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <optional>
 #include <thread>
 #include <vector>
 
+#include "rankexec/ipc/transport/handover_message.hpp"
 #include "rankexec/ipc/transport/run_directory.hpp"
 
 namespace rankexec {
@@ -34,6 +36,7 @@ protected:
             [this](int rank, const HandoverWish& wish) {
                 asked.push_back(rank);
                 wished = wish;
+                if (serving) serving(rank);
                 return answer;
             },
             milliseconds(300));
@@ -73,6 +76,7 @@ protected:
     Bootstrap bootstrap{"run", 1, 0, -1, Secret::random(), {}, {}, {}, {}, {}};
     HandoverServer::Handover answer;
     HandoverWish wished;
+    std::function<void(int rank)> serving;
     std::vector<int> asked;  ///< loop's thread, until it has ended
     std::unique_ptr<HandoverServer> server;
     std::thread reactor;
@@ -131,6 +135,31 @@ TEST_F(Handover, SilentConnectionsHoldNobodyUp) {
     for (const auto& socket : silent) expect_refusal(socket);
     EXPECT_EQ(refused(), 100U);
     EXPECT_TRUE(receive_handover(bootstrap.for_rank(0)));
+}
+
+TEST_F(Handover, WhatWasSaidInTimeCountsHoweverLongOthersAreServed) {
+    std::promise<void> begun;
+    std::promise<void> go_on;
+    serving = [&](int rank) {
+        if (rank != 0) return;
+        begun.set_value();
+        go_on.get_future().wait();
+    };
+    const auto other = connect();
+    EXPECT_EQ(refused(), 0U);  // once this is known, the other one has been accepted
+    auto first = std::async(std::launch::async, [&] { return receive_handover(bootstrap.for_rank(0)); });
+    begun.get_future().wait();
+    HandoverRequest request;
+    request.rank = 1;
+    const auto password = PeerCredentials::derive(bootstrap.secret, PeerRole::rank, 1).password();
+    password.copy(request.password.data(), request.password.size());
+    ASSERT_EQ(::send(other.get(), &request, sizeof request, MSG_NOSIGNAL), static_cast<ssize_t>(sizeof request));
+    std::this_thread::sleep_for(milliseconds(400));  // longer than the server's patience
+    go_on.set_value();
+    EXPECT_TRUE(first.get());
+    char byte = 0;
+    EXPECT_EQ(::recv(other.get(), &byte, 1, 0), 1);
+    EXPECT_EQ(refused(), 0U);
 }
 
 TEST_F(Handover, NothingToHandOverIsARefusal) {
