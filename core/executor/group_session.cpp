@@ -57,7 +57,7 @@ void GroupSession::launch(Context context, std::function<void(tl::expected<void,
     callbacks.on_ended = [this](const wire::SupervisionEnded& report) { on_group_ended(report); };
     auto started = RankGroup::start(loop_, options_.group, std::move(callbacks), true, incarnation_);
     if (!started) {
-        memory_server_.reset();
+        close_lane();
         failure_ = started.error();
         complete(*failure_);
         fail_everything(*failure_);
@@ -151,8 +151,13 @@ void GroupSession::open_lane() {
     const auto without = std::ranges::find_if_not(ranks_, &Rank::has_memory);
     if (without == ranks_.end()) return hooks_.on_lane(lane_);
     log::info("rank " + std::to_string(without - ranks_.begin()) + " shares no memory with us; tasks go over ZeroMQ");
+    close_lane();
+}
+
+/// Its memory is returned, but for what callers still hold.
+void GroupSession::close_lane() {
     memory_server_.reset();
-    std::exchange(lane_, nullptr)->detach();
+    if (lane_) std::exchange(lane_, nullptr)->detach();
 }
 
 void GroupSession::on_execution(int rank, wire::Message&& message) {
@@ -323,6 +328,7 @@ void GroupSession::fail_everything(const Failure& failure) {
         hooks_.on_lane(nullptr);
         lane_->close(failure);
     }
+    drain_lane();
     if (open_) finish_task(open_->verdict ? *open_->verdict : failure);
     for (auto& task : std::exchange(queue_, {})) {
         loop_.cancel(task.deadline_timer);
@@ -408,6 +414,7 @@ void GroupSession::on_group_ended(const wire::SupervisionEnded& report) {
         group_.reset();
         // What was submitted since then found a group that was still ready.
         if (failure_) fail_everything(*failure_);
+        close_lane();
         advance(GroupEvent::gone);
     });
 }

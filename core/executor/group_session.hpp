@@ -122,6 +122,7 @@ private:
 
     void offer_memory(const Bootstrap& bootstrap);
     void open_lane();
+    void close_lane();
     void adopt(GroupTask&& task, RankResults&& results, bool sent);
 
     void send_open_task();

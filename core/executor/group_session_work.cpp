@@ -230,8 +230,12 @@ void GroupSession::expect_end_of_task() {
 void GroupSession::on_result(int rank, wire::Result&& result) {
     if (!open_ || result.task_id != open_->task.id) {
         if (lane_ && lane_->has(result.task_id)) {
+            const auto id = result.task_id;
+            // A rank that answers on both ways, or twice, must not make them more and more.
+            std::erase_if(early_results_,
+                          [&](const auto& early) { return early.first == rank || early.second.task_id != id; });
             early_results_.emplace_back(rank, std::move(result));
-            return lane_->request_hand_over(early_results_.back().second.task_id);
+            return lane_->request_hand_over(id);
         }
         log::debug("rank " + std::to_string(rank) + " sent a result for task " + std::to_string(result.task_id) +
                    ", which is not open; dropped");

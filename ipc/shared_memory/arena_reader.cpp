@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "rankexec/ipc/shared_memory/arena.hpp"
+#include "rankexec/ipc/shared_memory/fork_count.hpp"
 
 namespace rankexec {
 
@@ -24,6 +25,7 @@ struct ArenaReader::State {
         if (slot.holds == 0) releases->uses.at(index).store(slot.last_use, std::memory_order_release);
     }
 
+    const std::uint32_t forks = fork_count();
     std::mutex mutex;
     ArenaReleases* releases;
     std::shared_ptr<const void> owner;
@@ -69,6 +71,7 @@ tl::expected<ArenaReader::Taken, std::string> ArenaReader::take(const ArenaRefer
     const auto bytes = segment->bytes().subspan(reference.offset, reference.length);
     lock.unlock();
     return Taken{bytes, std::shared_ptr<const void>(bytes.data(), [state = state_, segment, index](const void*) {
+                     if (state->forks != fork_count()) return;  // our parent still holds it
                      const std::lock_guard held(state->mutex);
                      --state->mapped.at(index).holds;
                      state->release_if_unused(index);

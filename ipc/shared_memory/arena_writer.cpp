@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "rankexec/ipc/shared_memory/arena.hpp"
+#include "rankexec/ipc/shared_memory/fork_count.hpp"
 
 namespace rankexec {
 namespace {
@@ -91,11 +92,14 @@ struct ArenaWriter::State : std::enable_shared_from_this<State> {
         auto* const bytes = new std::span<std::byte>(segment->bytes().first(size));
         return {bytes, [self = shared_from_this(), segment, index](const std::span<std::byte>* gone) {
                     delete gone;
+                    // At the fork, another thread may have held the mutex.
+                    if (self->forks != fork_count()) return;
                     const std::lock_guard lock(self->mutex);
                     self->slots.at(index).held = false;
                 }};
     }
 
+    const std::uint32_t forks = fork_count();
     mutable std::mutex mutex;
     ArenaSlots* slots_memory;
     std::shared_ptr<const void> memory;
@@ -111,10 +115,13 @@ ArenaWriter::ArenaWriter(ArenaSlots& slots, std::shared_ptr<const void> owner, M
     state_->make = std::move(make);
 }
 
-/// Blocks may outlive it; the segments of all others go.
+/// Blocks may outlive it, without descriptors; the segments of all others go.
 ArenaWriter::~ArenaWriter() {
     const std::lock_guard lock(state_->mutex);
-    for (auto& slot : state_->slots) slot.segment.reset();
+    for (auto& slot : state_->slots) {
+        if (slot.segment) slot.segment->close_descriptor();
+        slot.segment.reset();
+    }
     state_->readers.clear();
     state_->make = nullptr;
 }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <utility>
 
 #include <tl/expected.hpp>
 
@@ -43,6 +44,7 @@ public:
     [[nodiscard]] int descriptor() const noexcept { return descriptor_.get(); }
     /// The mapping stays without it.
     void close_descriptor() noexcept { descriptor_.reset(); }
+    [[nodiscard]] UniqueFd take_descriptor() noexcept { return std::move(descriptor_); }
 
 private:
     Segment(UniqueFd descriptor, std::byte* memory, std::size_t size)

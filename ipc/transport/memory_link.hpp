@@ -50,6 +50,9 @@ public:
     [[nodiscard]] static Sizes sizes_for(int world_size) noexcept;
 
     static tl::expected<std::shared_ptr<ParentMemory>, std::string> create(int world_size, Sizes sizes);
+    ~ParentMemory();
+    ParentMemory(const ParentMemory&) = delete;
+    ParentMemory& operator=(const ParentMemory&) = delete;
 
     /// What a rank asks for. From the time on when it has got its rings, nothing that it has not read is overwritten. A
     /// rank that was dropped, or asks for them again, gets nothing: its process is another one than that which got

@@ -20,9 +20,13 @@ std::shared_ptr<Segment> counted(Segment segment, const std::shared_ptr<std::ato
             }};
 }
 
-/// The size of a result's segment must be told to whoever maps it.
-HandoverServer::Handover handover_of(const std::shared_ptr<Segment>& segment) {
-    return {{std::byte{1}}, {segment->descriptor()}, segment};
+HandoverServer::Handover handover_of(int descriptor, std::shared_ptr<const void> owner) {
+    return {{std::byte{1}}, {descriptor}, std::move(owner)};
+}
+
+/// Of a segment that only one rank gets, once: a group of many would take all descriptors that the process may have.
+std::shared_ptr<UniqueFd> descriptor_of(Segment& segment) {
+    return std::make_shared<UniqueFd>(segment.take_descriptor());
 }
 
 }  // namespace
@@ -58,6 +62,9 @@ ParentMemory::ParentMemory(int world_size, Sizes sizes, Segment segment)
         layout.ring(), layout.slots(), segment_,
         [this](std::uint64_t, std::size_t size) { return make_payload(size, Segment::Access::read); });
 }
+
+/// What was received keeps the memory.
+ParentMemory::~ParentMemory() { segment_->close_descriptor(); }
 
 tl::expected<std::shared_ptr<Segment>, std::string> ParentMemory::make_payload(std::size_t size,
                                                                                Segment::Access access) const {
@@ -111,14 +118,15 @@ Made ParentMemory::hand_over_rings(int rank) {
                             sizes_.task_bytes,
                             sizes_.answer_bytes};
     const auto bytes = std::as_bytes(std::span(&offer, 1));
+    const auto theirs_to_send = descriptor_of(*it.segment);
     return HandoverServer::Handover{
-        {bytes.begin(), bytes.end()}, {segment_->descriptor(), it.segment->descriptor()}, both};
+        {bytes.begin(), bytes.end()}, {segment_->descriptor(), theirs_to_send->get()}, theirs_to_send};
 }
 
 Made ParentMemory::hand_over_task(std::uint64_t number) const {
     const auto segment = tasks_->arena().segment(number);
     if (!segment) return tl::unexpected<std::string>("there is no such segment any more");
-    return handover_of(segment);
+    return handover_of(segment->descriptor(), segment);
 }
 
 Made ParentMemory::hand_over_result(int rank, const HandoverWish& wish) {
@@ -135,7 +143,8 @@ Made ParentMemory::hand_over_result(int rank, const HandoverWish& wish) {
     if (!made) return tl::unexpected(made.error());
     const std::lock_guard lock(mutex_);
     peer(rank).new_results.emplace(wish.number, *made);
-    return handover_of(*made);
+    const auto descriptor = descriptor_of(**made);
+    return handover_of(descriptor->get(), descriptor);
 }
 
 void ParentMemory::drop(int rank) {

@@ -13,6 +13,8 @@
 #include <atomic>
 #include <condition_variable>
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <future>
 #include <map>
 #include <mutex>
@@ -34,6 +36,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 MultiProcessOptions options_for(int ranks) {
     MultiProcessOptions options;
@@ -537,6 +540,32 @@ TEST_P(Group, ResultsThatAreBuiltInPlaceStayValidForEver) {
         for (std::size_t at = 0; at < elements.size(); ++at) {
             ASSERT_EQ(elements[at], static_cast<double>(at) + static_cast<double>(index % 2) / 2);
         }
+    }
+}
+
+TEST_P(Group, SharedMemoryIsReturnedWithTheGroup) {
+    start(2);
+    Shareable input;
+    input.tensors.emplace("x", tensor_of(100'000, 1));
+    ASSERT_TRUE(execute("echo", input).ok());
+    executor->finalise();
+    std::ifstream maps("/proc/self/maps");
+    for (std::string line; std::getline(maps, line);) EXPECT_THAT(line, Not(HasSubstr("memfd:rankexec")));
+}
+
+TEST_P(Group, HeldResultsTakeNoDescriptors) {
+    start(2);
+    const auto built = executor->allocate(DType::uint8, {100'000});
+    std::vector<GroupReply> held;
+    for (int turn = 0; turn < 10; ++turn) {
+        const auto input = with_headers({{"elements", 10'000}});
+        held.push_back(executor->execute("build", input, context, abort, {.all_results = true}));
+        ASSERT_TRUE(held.back().reply.ok());
+    }
+    executor->finalise();
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+        std::error_code gone;
+        EXPECT_THAT(std::filesystem::read_symlink(entry, gone).string(), Not(HasSubstr("memfd:rankexec")));
     }
 }
 

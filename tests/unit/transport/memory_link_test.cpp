@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -111,6 +113,26 @@ TEST_F(MemoryLink, WhoReadsNothingHoldsUpUntilItIsDropped) {
     parent->drop(1);
     EXPECT_TRUE(parent->send_to_all(task));
     EXPECT_FALSE(parent->send_to_all(std::vector{frame_of(std::string(5000, 'x'))}));
+}
+
+TEST_F(MemoryLink, WhatAForkedChildLetsGoIsStillHeldByItsParent) {
+    const auto rank = join(0);
+    const auto task_of = [](char content) {
+        return std::vector{frame_of("envelope"), frame_of("body"), frame_of(std::string(100'000, content))};
+    };
+    ASSERT_TRUE(parent->send_to_all(task_of('a')));
+    auto held = rank->receive();
+    const auto child = ::fork();
+    if (child == 0) {
+        held = {};
+        ::_exit(0);
+    }
+    ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+    for (int turn = 0; turn < 5; ++turn) {
+        ASSERT_TRUE(parent->send_to_all(task_of('b')));
+        EXPECT_EQ(rank->receive().taken, Taken::message);
+    }
+    EXPECT_EQ(text_of(held.frames), "envelope|body|" + std::string(100'000, 'a') + "|");
 }
 
 TEST_F(MemoryLink, AWaitIsEndedByAnAnswer) {
