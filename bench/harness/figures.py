@@ -53,7 +53,8 @@ class Figures:
 
     def suspicious(self, name):
         """Whether that limit is more than twice off what is expected; None: nothing is known of it."""
-        expected = EXPECTED.get(self.entries[name].expected)
+        entry = self.entries.get(name)
+        expected = EXPECTED.get(entry.expected) if entry else None
         measured = self.median(name)
         if expected is None or measured is None:
             return None

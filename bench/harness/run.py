@@ -4,6 +4,7 @@
 import argparse
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -19,7 +20,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures limits, rankexec and peers in one run, "
                                      "in turn, and prints the table of goals.")
     parser.add_argument("--quick", action="store_true", help="a few minutes instead of a quarter of an hour")
-    parser.add_argument("--only", metavar="WORD", help="measure only what has this word in its name")
+    parser.add_argument("--only", metavar="PATTERN", help="measure only what has a name with this regular expression")
     parser.add_argument("--out", metavar="DIR", default="build/bench", help="where bench.json, report.html and plots/ go (build/bench)")
     parser.add_argument("--rounds", type=int, help="how often everything is measured (3 quick, else 7)")
     parser.add_argument("--compare", metavar="OLD.json", help="an earlier bench.json to compare with")
@@ -56,10 +57,11 @@ def print_notes(figures, table, baseline):
     bare, worker = figures.median("spawn bare 1"), figures.median("spawn worker 1")
     if bare and worker:
         print(f"one process: {goals.time_text(worker)} for the worker binary, {goals.time_text(bare)} for a bare C++ program")
-    alone = [figures.median(f"ring codec rank0 {ranks}") for ranks in (1, 4, 8)]
-    if all(alone):
-        print("the round trip's limit, waiting for rank 0 alone: " +
-              ", ".join(f"{goals.time_text(time)} at {ranks}" for time, ranks in zip(alone, (1, 4, 8))))
+    for name, what in (("ring codec rank0", "the round trip's limit, waiting for rank 0 alone"),
+                       ("first tasks", "the first 300 tasks of a group, instead of its steady state")):
+        times = [figures.median(f"{name} {ranks}") for ranks in (1, 4, 8)]
+        if all(times):
+            print(f"{what}: " + ", ".join(f"{goals.time_text(time)} at {ranks}" for time, ranks in zip(times, (1, 4, 8))))
     for name in figures.entries:
         if figures.suspicious(name):
             print(f"limit suspicious: {name}: {goals.time_text(figures.median(name))}, expected about "
@@ -75,7 +77,7 @@ def main():
     programs = Programs(arguments.build)
     out = pathlib.Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
-    entries = [entry for entry in plan.entries(arguments.quick) if not arguments.only or arguments.only in entry.name]
+    entries = [entry for entry in plan.entries(arguments.quick) if not arguments.only or re.search(arguments.only, entry.name)]
     figures = Figures(entries)
     figures.measure(programs, arguments.rounds or (3 if arguments.quick else 7))
     table = goals.rows(figures)

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "rankexec/core/model/utf8.hpp"
+
 namespace rankexec::bench {
 namespace {
 
@@ -49,7 +51,7 @@ std::string figure_text(double figure, const std::string& unit) {
 
 std::string escaped(const std::string& text) {
     std::string result;
-    for (const char byte : text) {
+    for (const char byte : replace_invalid_utf8(text)) {
         switch (byte) {
             case '&': result += "&amp;"; break;
             case '<': result += "&lt;"; break;

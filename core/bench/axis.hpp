@@ -22,7 +22,7 @@ struct LogAxis {
 /// "0.5 µs", "12 µs", "1.2 ms", "3 s"; "320 k/s" for events.
 [[nodiscard]] std::string figure_text(double figure, const std::string& unit);
 
-/// For XML: &, <, >, quotes, and no control characters.
+/// For XML: &, <, >, quotes, no control characters, valid UTF-8.
 [[nodiscard]] std::string escaped(const std::string& text);
 
 }  // namespace rankexec::bench

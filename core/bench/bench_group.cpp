@@ -54,6 +54,11 @@ MultiProcessOptions options_of(const BenchOptions& options, const Case& where) {
     auto group = options.group;
     group.group.world_size = where.ranks;
     group.group.launcher = where.launcher;
+    if (where.launcher == "local") {
+        // They are for the launchers that it is compared with.
+        group.group.launcher_args.clear();
+        group.group.hosts.clear();
+    }
     group.transport = where.transport == "zeromq" ? Transport::zeromq : Transport::automatic;
     // The failure that a rank's end becomes tells its last words.
     group.on_output = [](int, wire::OutputStream, std::string_view) {};

@@ -5,11 +5,13 @@
 
 #include "rankexec/core/bench/components.hpp"
 #include "rankexec/core/bench/measure.hpp"
+#include "rankexec/core/model/printable.hpp"
 
 namespace rankexec::bench {
 namespace {
 
 using Done = tl::expected<void, Failure>;
+constexpr std::size_t kLongestFailure = 400;
 
 /// Of scenarios whose samples are not the sampler's.
 Done take(tl::expected<std::vector<double>, Failure> samples, Measurement& measurement) {
@@ -81,7 +83,9 @@ BenchOutcome run_bench(const BenchOptions& options) {
         measurement.parent_memory = peak_memory(::getpid());
         if (!done) {
             measurement.figure = {};
-            measurement.failure = done.error().message.empty() ? done.error().headline() : done.error().message;
+            const auto& failure = done.error();
+            measurement.failure =
+                printable(failure.message.empty() ? failure.headline() : failure.message, kLongestFailure);
             if (!outcome.failure) outcome.failure = done.error();
         }
         if (options.on_measurement) options.on_measurement(measurement);

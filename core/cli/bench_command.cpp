@@ -141,6 +141,7 @@ CommandResult measure(BenchCommand& command, bench::Record& record) {
         auto group = command.options.group.group;
         group.world_size = where.ranks;
         group.launcher = where.launcher;
+        if (group.launcher == "local") group.hosts.clear();
         if (!fits_this_machine(group)) return {kExitUsage, {}};
         check_group_options(group);
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/core/cli/bench_command_line.hpp"
 
+#include <algorithm>
+
 #include <CLI/CLI.hpp>
 
 #include "rankexec/core/bench/size_list.hpp"
@@ -122,6 +124,12 @@ void check_combinations(const BenchWords& words) {
     if (words.worker.empty() && !words.worker_args.empty()) throw UsageError{"--worker-arg: give --worker"};
     if (words.worker.empty() && words.job.empty() && (!words.task.empty() || words.all_results)) {
         throw UsageError{"--task, --all-results: are of your worker; give --worker or --job"};
+    }
+    const auto launchers = split_commas(words.launchers);
+    const bool local =
+        std::all_of(launchers.begin(), launchers.end(), [](const auto& name) { return name == "local"; });
+    if (local && words.job.empty() && !(words.launcher_args.empty() && words.hosts.empty())) {
+        throw UsageError{"--launcher-arg, --hosts: are for a launcher other than local; give it with --launcher"};
     }
     const bool command = words.launchers == "command";
     if (command && words.command_template.empty()) throw UsageError{"--launcher command: also give --command-template"};

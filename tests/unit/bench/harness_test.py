@@ -74,6 +74,13 @@ class Goals(unittest.TestCase):
         figures.missing["tcp 8"] = "only root"
         self.assertEqual(row(figures, "64 B over tcp, 8 ranks, CURVE").verdict, "MISS: not available: only root")
 
+    def test_a_part_of_the_entries_gives_the_whole_table(self):
+        figures = Figures([entry for entry in plan.entries(True) if entry.name in ("round-trip 8", "ring codec 8")])
+        figures.rounds = {"round-trip 8": [10.0], "ring codec 8": [9.0]}
+        figures.codec = [(150.0, 100.0)]
+        self.assertEqual(row(figures, "round trip, 8 ranks", "limit").verdict, "pass")
+        self.assertEqual(len(goals.rows(figures)), len(goals.rows(measured())))
+
     def test_regressions_against_a_baseline(self):
         figures = measured()
         table = goals.rows(figures)

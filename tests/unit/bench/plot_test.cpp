@@ -71,6 +71,8 @@ TEST(Axis, Ticks) {
     EXPECT_THAT(log_ticks(0.9, 11000), ElementsAre(1, 10, 100, 1000, 10000));
 }
 
+TEST(Axis, TextForXml) { EXPECT_EQ(escaped("<a&b>\"\x1b\xff\xc2\xb5"), "&lt;a&amp;b&gt;&quot; \xef\xbf\xbd\xc2\xb5"); }
+
 TEST(Axis, Figures) {
     EXPECT_EQ(figure_text(0.52, "us"), "0.52 µs");
     EXPECT_EQ(figure_text(14'230, "us"), "14.2 ms");

@@ -76,6 +76,7 @@ TEST(BenchCommandLine, Mistakes) {
     EXPECT_THAT(refusal({"--transport", "tcp"}), HasSubstr("none of auto, zeromq"));
     EXPECT_THAT(refusal({"--launcher", "mpi"}), HasSubstr("--launcher"));
     EXPECT_THAT(refusal({"--launcher", "command"}), HasSubstr("--command-template"));
+    EXPECT_THAT(refusal({"--hosts", "a,b"}), HasSubstr("other than local"));
     EXPECT_THAT(refusal({"--repetitions", "0"}), HasSubstr("above 0"));
     EXPECT_THAT(refusal({"--json", ""}), HasSubstr("empty"));
     EXPECT_THAT(refusal({"job.toml"}), HasSubstr("not expected"));
