@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <exception>
@@ -397,7 +398,7 @@ void RankRuntime::work(wire::Execute&& message) {
     if (!initialised_) {
         result.reply = Shareable::failed(failure_here(ReturnCode::not_ready, "not initialised", bootstrap_.rank));
     } else {
-        Context context = context_from(message.context);
+        Context context = context_from(std::move(message.context));
         result.reply = execute(message, context, abort);
         result.changes = context.changes();
     }
@@ -539,20 +540,10 @@ void RankRuntime::relay(const std::string& type, Context& context) {
     context.apply(answer->changes);
 }
 
-Context RankRuntime::context_from(const PropertyMap& properties) const {
-    Context context = engine_->new_context();
-    const auto is_own = [](const std::string& name) {
-        return name == property::kRank || name == property::kWorldSize || name == property::kLocalRank;
-    };
-    // The message holds the whole context: what it lacks is gone, sticky or not.
-    for (const auto& [name, former] : context.serialisable()) {
-        if (!is_own(name) && !properties.contains(name)) context.remove(name);
-    }
-    for (const auto& [name, property] : properties) {
-        if (!is_own(name)) context.set(name, property.value, property.visibility, property.lifetime);
-    }
-    context.forget_changes();
-    return context;
+/// The message holds the whole context: what it lacks is gone, sticky or not.
+Context RankRuntime::context_from(PropertyMap properties) const {
+    static constexpr std::array kOwn{property::kRank, property::kWorldSize, property::kLocalRank};
+    return engine_->received_context(std::move(properties), kOwn);
 }
 
 void RankRuntime::send(ChannelKind kind, wire::Message message) {

@@ -78,7 +78,7 @@ private:
     // On the thread that fires.
     void relay(const std::string& type, Context& context);
 
-    [[nodiscard]] Context context_from(const PropertyMap& properties) const;
+    [[nodiscard]] Context context_from(PropertyMap properties) const;
     void send(ChannelKind kind, wire::Message message);
     void push(Work work);
     void wake_worker();

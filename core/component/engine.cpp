@@ -57,6 +57,10 @@ Engine::~Engine() {
     while (!state_->components.empty()) state_->components.pop_back();
 }
 
+Context Engine::received_context(PropertyMap properties, std::span<const std::string_view> own) const {
+    return Context::received(state_->sticky, std::move(properties), own);
+}
+
 TensorBuffer Engine::allocate(DType dtype, Shape shape) const {
     return TensorBuffer::make(dtype, std::move(shape), state_->tensor_allocator);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,10 @@ public:
     [[nodiscard]] TensorBuffer allocate(DType dtype, Shape shape) const;
     /// Where that memory comes from. Belongs to the start-up.
     void set_tensor_allocator(TensorAllocator allocator);
+
+    /// A Context with the properties of another process's, whose sticky ones replace ours, but for those that are named
+    /// `own`. As Context::received.
+    [[nodiscard]] Context received_context(PropertyMap properties, std::span<const std::string_view> own) const;
 
     /// Fires an event that arises here. Returns when every component has handled it; a component's
     /// exception is logged and the next component still sees the event.

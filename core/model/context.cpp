@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/core/model/context.hpp"
 
+#include <algorithm>
 #include <mutex>
 #include <utility>
 
@@ -49,9 +50,29 @@ PropertyMap StickyProperties::snapshot() const {
     return state_->properties;
 }
 
+PropertyMap StickyProperties::replace(const PropertyMap& properties, std::span<const std::string_view> own) {
+    const auto is_own = [&](std::string_view name) { return std::ranges::find(own, name) != own.end(); };
+    const std::lock_guard lock(state_->mutex);
+    auto& sticky = state_->properties;
+    PropertyMap kept;
+    for (const auto name : own) {
+        if (const auto found = sticky.find(name); found != sticky.end())
+            kept.insert_or_assign(found->first, found->second);
+    }
+    erase_if(sticky, [&](const auto& entry) {
+        if (is_own(entry.first)) return false;
+        const auto found = properties.find(entry.first);
+        return found == properties.end() || found->second.lifetime != Lifetime::sticky;
+    });
+    for (const auto& [name, property] : properties) {
+        if (property.lifetime == Lifetime::sticky && !is_own(name)) sticky.insert_or_assign(name, property);
+    }
+    return kept;
+}
+
 struct Context::State {
-    explicit State(std::shared_ptr<StickyProperties> store)
-        : sticky(std::move(store)), properties(sticky->snapshot()) {}
+    State(std::shared_ptr<StickyProperties> store, PropertyMap first)
+        : sticky(std::move(store)), properties(std::move(first)) {}
 
     void set(std::string_view name, Property property) {
         locals.erase(std::string(name));
@@ -92,7 +113,24 @@ struct Context::State {
 };
 
 Context::Context() : Context(std::make_shared<StickyProperties>()) {}
-Context::Context(std::shared_ptr<StickyProperties> sticky) : state_(std::make_shared<State>(std::move(sticky))) {}
+Context::Context(std::shared_ptr<StickyProperties> sticky) {
+    auto properties = sticky->snapshot();
+    state_ = std::make_shared<State>(std::move(sticky), std::move(properties));
+}
+
+Context Context::received(std::shared_ptr<StickyProperties> sticky, PropertyMap properties,
+                          std::span<const std::string_view> own) {
+    auto kept = sticky->replace(properties, own);
+    for (const auto name : own) {
+        if (const auto found = kept.find(name); found != kept.end()) {
+            properties.insert_or_assign(found->first, std::move(found->second));
+        } else {
+            properties.erase(std::string(name));
+        }
+    }
+    Context context(std::make_shared<State>(std::move(sticky), std::move(properties)));
+    return context;
+}
 
 void Context::set(std::string_view name, Value value, Visibility visibility, Lifetime lifetime) {
     const std::lock_guard lock(state_->mutex);

@@ -5,8 +5,10 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "rankexec/core/model/export.hpp"
 #include "rankexec/core/model/value.hpp"
@@ -85,6 +87,12 @@ public:
     /// Every property that can cross a process boundary: a snapshot.
     [[nodiscard]] PropertyMap serialisable() const;
 
+    /// A Context as another process has it, with `sticky` as its store: `properties` takes the place of all that can
+    /// cross a process boundary, in the store too. `own` names what this process says of itself: it is kept, and not
+    /// taken over. No changes are recorded.
+    [[nodiscard]] static Context received(std::shared_ptr<StickyProperties> sticky, PropertyMap properties,
+                                          std::span<const std::string_view> own);
+
     /// An independent copy with the same sticky store and no recorded changes.
     [[nodiscard]] Context clone() const;
 
@@ -97,6 +105,7 @@ public:
 
 private:
     struct State;
+    explicit Context(std::shared_ptr<State> state) noexcept : state_(std::move(state)) {}
     std::shared_ptr<State> state_;
 };
 
@@ -110,6 +119,9 @@ public:
     void set(std::string_view name, Property property);
     void remove(std::string_view name);
     [[nodiscard]] PropertyMap snapshot() const;
+    /// Keeps those of `own` and takes over the sticky ones of `properties` in place of all others. Returns those of
+    /// `own`.
+    PropertyMap replace(const PropertyMap& properties, std::span<const std::string_view> own);
 
 private:
     struct State;

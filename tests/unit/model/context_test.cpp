@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "rankexec/core/component/engine.hpp"
 
 namespace rankexec {
@@ -51,6 +53,31 @@ TEST(Context, ChangesHoldWhatWasSetAndRemovedSinceTheyWereForgotten) {
     other.apply(changes);
     EXPECT_FALSE(other.get("gone"));
     EXPECT_EQ(other.integer_or("new", 0), 3);
+}
+
+TEST(Context, AReceivedContextReplacesAllButWhatTheProcessSaysOfItself) {
+    const auto store = std::make_shared<StickyProperties>();
+    Context former(store);
+    former.set("rank", 3, Visibility::private_, Lifetime::sticky);
+    former.set("gone", 1, Visibility::private_, Lifetime::sticky);
+    former.set("no longer sticky", 1, Visibility::private_, Lifetime::sticky);
+    PropertyMap properties;
+    properties["rank"] = {0, Visibility::private_, Lifetime::sticky};
+    properties["world_size"] = {9, Visibility::private_, Lifetime::sticky};
+    properties["kept"] = {2, Visibility::public_, Lifetime::sticky};
+    properties["no longer sticky"] = {2, Visibility::private_, Lifetime::once};
+    const std::array<std::string_view, 2> own{"rank", "world_size"};
+    const auto context = Context::received(store, properties, own);
+    EXPECT_EQ(context.integer_or("rank", -1), 3);
+    EXPECT_FALSE(context.get("world_size"));
+    EXPECT_FALSE(context.get("gone"));
+    EXPECT_EQ(context.property("kept"), properties["kept"]);
+    EXPECT_EQ(context.integer_or("no longer sticky", -1), 2);
+    EXPECT_TRUE(context.changes().empty());
+    const auto later = Context(store).serialisable();
+    EXPECT_EQ(later.size(), 2U);
+    EXPECT_TRUE(later.contains("rank"));
+    EXPECT_TRUE(later.contains("kept"));
 }
 
 TEST(Context, CloneIsIndependent) {
