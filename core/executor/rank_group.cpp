@@ -185,7 +185,8 @@ private:
         GuardianClient::Callbacks guardian;
         guardian.on_message = [this](wire::Message&& message) { on_guardian(std::move(message)); };
         guardian.on_gone = [this](bool expected) { on_guardian_gone(expected); };
-        auto started = GuardianClient::start(loop_, run_id_, run_directory, std::move(guardian));
+        const auto place = direct_ ? GuardianClient::Place::our_session : GuardianClient::Place::own_session;
+        auto started = GuardianClient::start(loop_, run_id_, run_directory, place, std::move(guardian));
         if (!started) return tl::unexpected(started.error());
         guardian_ = std::move(*started);
         return {};

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -205,9 +206,16 @@ private:
     int exit_code_ = 0;
 };
 
+/// What opens /dev/tty in the background of the host's terminal would be stopped by it (termios(3)), for ever.
+void give_up_terminal() {
+    const UniqueFd terminal(::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
+    if (terminal.valid()) ::ioctl(terminal.get(), TIOCNOTTY);
+}
+
 }  // namespace
 
 int run_guardian(const std::string& run_directory) {
+    give_up_terminal();
     if (!take_descriptors()) {
         complain("is started by the rankexec library, not by hand");
         return 2;

@@ -53,7 +53,7 @@ UniqueFd moved_up(const UniqueFd& fd) { return UniqueFd(::fcntl(fd.get(), F_DUPF
 /// posix_spawn's attributes and file actions, freed in the end.
 class SpawnPlan {
 public:
-    SpawnPlan(int control, int host_pidfd) {
+    SpawnPlan(int control, int host_pidfd, bool own_session) {
         ::posix_spawn_file_actions_init(&actions_);
         ::posix_spawnattr_init(&attributes_);
         ::posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
@@ -67,7 +67,9 @@ public:
         ::posix_spawnattr_setsigmask(&attributes_, &signals);
         sigfillset(&signals);
         ::posix_spawnattr_setsigdefault(&attributes_, &signals);
-        ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+        const int place = own_session ? POSIX_SPAWN_SETSID : POSIX_SPAWN_SETPGROUP;
+        ::posix_spawnattr_setflags(&attributes_,
+                                   static_cast<short>(place | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
     }
     ~SpawnPlan() {
         ::posix_spawn_file_actions_destroy(&actions_);
@@ -100,7 +102,7 @@ void discard(GuardianProcess& guardian) {
     }
 }
 
-tl::expected<GuardianProcess, Failure> spawn_guardian(const std::string& run_directory) {
+tl::expected<GuardianProcess, Failure> spawn_guardian(const std::string& run_directory, bool own_session) {
     auto program = find_program("rankexec-guardian");
     if (!program) return tl::make_unexpected(std::move(program.error()));
     std::array<int, 2> ends{};
@@ -116,7 +118,7 @@ tl::expected<GuardianProcess, Failure> spawn_guardian(const std::string& run_dir
     if (!peer_copy.valid()) return tl::make_unexpected(launch_failure("no descriptor", errno));
     const UniqueFd self_copy = moved_up(self);
     if (!self_copy.valid()) return tl::make_unexpected(launch_failure("no descriptor", errno));
-    const SpawnPlan plan(peer_copy.get(), self_copy.get());
+    const SpawnPlan plan(peer_copy.get(), self_copy.get(), own_session);
     const int error = plan.spawn(guardian.pid, *program, run_directory);
     if (error != 0) return tl::make_unexpected(launch_failure(*program, error));
     guardian.pidfd = open_pidfd(guardian.pid);
@@ -246,8 +248,8 @@ private:
 
 tl::expected<std::unique_ptr<GuardianClient>, Failure> GuardianClient::start(EventLoop& loop, const std::string& run_id,
                                                                              const std::string& run_directory,
-                                                                             Callbacks callbacks) {
-    auto process = spawn_guardian(run_directory);
+                                                                             Place place, Callbacks callbacks) {
+    auto process = spawn_guardian(run_directory, place == Place::own_session);
     if (!process) return tl::make_unexpected(std::move(process.error()));
     try {
         return std::make_unique<SpawnedGuardian>(loop, std::move(*process), run_id, std::move(callbacks));

@@ -34,12 +34,22 @@ public:
         std::function<void(bool expected)> on_gone;
     };
 
+    /// Where the guardian lives, and with it all that it starts. Either way it has no terminal.
+    enum class Place {
+        /// For launcher commands, which may signal or take over what they find around them.
+        own_session,
+        /// For ranks that the guardian starts itself. Linux shares processors out among sessions first (sched(7), "The
+        /// autogroup feature"), and a thread that yields only gives way within its own: a caller that waits for ranks
+        /// of another session would keep a processor from them.
+        our_session,
+    };
+
     /// Starts rankexec-guardian; send(Supervise) follows. From the return of this on, the guardian removes
     /// `run_directory` (absolute, mode 0700, empty: none) when the group has ended or the host has died.
     /// A folder that is made only afterwards can therefore never stay behind. Fails with launch_error
     /// (program missing, descriptors or processes exhausted), and then leaves nothing behind.
     static tl::expected<std::unique_ptr<GuardianClient>, Failure> start(EventLoop& loop, const std::string& run_id,
-                                                                        const std::string& run_directory,
+                                                                        const std::string& run_directory, Place place,
                                                                         Callbacks callbacks);
     /// Ends the group by force if it is still there, for which it blocks up to some seconds, then kills
     /// the guardian (and by that its ranks), and reaps it. on_gone is not called.

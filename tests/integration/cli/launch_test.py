@@ -350,6 +350,22 @@ class Signals(LaunchTest):
         finally:
             os.close(terminal)
 
+    def test_ranks_have_no_terminal(self):
+        """Who opens /dev/tty in the background would be stopped by it, for ever."""
+        child, terminal = pty.fork()
+        if child == 0:
+            os.execv(RANKEXEC, command(program=sh("(exec 3</dev/tty) 2>/dev/null && echo has one || echo has none")))
+        seen = b""
+        try:
+            while chunk := os.read(terminal, 4096):
+                seen += chunk
+        except OSError:
+            pass  # Linux says EIO when the other end is closed
+        finally:
+            os.close(terminal)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+        self.assertEqual((seen.count(b"has none"), seen.count(b"has one")), (2, 0), seen)
+
 
 class Usage(LaunchTest):
     def test_bad_rank_counts_start_nothing(self):

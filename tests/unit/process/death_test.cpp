@@ -181,7 +181,7 @@ TEST_F(Death, OfTheHostBeforeItAskedForRanksRemovesTheRunDirectory) {
     const auto folder = make_run_directory();
     const auto [host, guardian] = fork_and_hear<pid_t>([&folder](const auto& say) {
         EventLoop loop;
-        const auto client = GuardianClient::start(loop, new_run_id(), folder, {});
+        const auto client = GuardianClient::start(loop, new_run_id(), folder, GuardianClient::Place::own_session, {});
         if (!client) return;
         say((*client)->pid());
         for (;;) ::pause();
@@ -196,7 +196,7 @@ TEST_F(Death, OfTheHostBeforeItAskedForRanksRemovesTheRunDirectory) {
 TEST_F(Death, OfAClientThatAskedForNoRanksRemovesTheRunDirectory) {
     const auto folder = make_run_directory();
     EventLoop loop;
-    auto guardian = GuardianClient::start(loop, new_run_id(), folder, {});
+    auto guardian = GuardianClient::start(loop, new_run_id(), folder, GuardianClient::Place::own_session, {});
     ASSERT_TRUE(guardian);
     guardian->reset();
     EXPECT_FALSE(fs::exists(folder));

@@ -77,7 +77,8 @@ std::vector<fs::path> control_groups_of(const std::string& run_id) {
 tl::expected<std::unique_ptr<GuardianClient>, Failure> start_supervised(EventLoop& loop,
                                                                         const wire::Supervise& supervise,
                                                                         GuardianClient::Callbacks callbacks) {
-    auto client = GuardianClient::start(loop, supervise.run_id, supervise.run_directory, std::move(callbacks));
+    auto client = GuardianClient::start(loop, supervise.run_id, supervise.run_directory,
+                                        GuardianClient::Place::our_session, std::move(callbacks));
     if (client) {
         EXPECT_TRUE((*client)->send(supervise));
     }
