@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <sodium.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -85,6 +86,7 @@ private:
             if (!socket.valid()) {
                 if (errno == EAGAIN || errno == EWOULDBLOCK) return;
                 if (errno == ECONNABORTED || errno == EINTR) continue;
+                if ((errno == EMFILE || errno == ENFILE) && reserve_.valid()) return turn_one_away();
                 // The connection stays in the backlog; level-triggered, the loop would come back at once, for ever.
                 log::warning("ranks cannot be accepted for a while: " + std::generic_category().message(errno));
                 return pause();
@@ -96,6 +98,21 @@ private:
             wait_for(std::move(socket));
             if (waiting_.size() >= kMostWaiting) return pause();
         }
+    }
+
+    /// There are no descriptors to give either; whoever asks is told at once instead of waiting for them.
+    void turn_one_away() {
+        reserve_.reset();
+        if (const UniqueFd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)); socket.valid()) {
+            ++refused_;
+        } else if (errno != EAGAIN && errno != EWOULDBLOCK) {
+            pause();
+        }
+        keep_reserve();
+    }
+
+    void keep_reserve() {
+        if (!reserve_.valid()) reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     }
 
     /// Until a connection has gone, or a while later.
@@ -112,6 +129,7 @@ private:
     }
 
     void listen() {
+        keep_reserve();
         loop_.watch(listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_all(); });
     }
 
@@ -169,6 +187,7 @@ private:
 
     EventLoop& loop_;
     UniqueFd listener_;
+    UniqueFd reserve_;  ///< for a connection to be accepted, and closed, when there is no other descriptor
     std::string path_;
     Secret run_secret_;
     int world_size_;

@@ -68,8 +68,10 @@ ParentMemory::~ParentMemory() { segment_->close_descriptor(); }
 
 tl::expected<std::shared_ptr<Segment>, std::string> ParentMemory::make_payload(std::size_t size,
                                                                                Segment::Access access) const {
-    if (payload_bytes_->fetch_add(size) + size > sizes_.payload_bytes) {
-        payload_bytes_->fetch_sub(size);
+    // Ranks ask for any size; one that no limit allows must not make the sum start again.
+    const bool possible = size <= sizes_.payload_bytes;
+    if (!possible || payload_bytes_->fetch_add(size) + size > sizes_.payload_bytes) {
+        if (possible) payload_bytes_->fetch_sub(size);
         return tl::unexpected("shared memory: all of the " + std::to_string(sizes_.payload_bytes) +
                               " bytes for payloads are in use");
     }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -54,11 +55,14 @@ protected:
 
     UniqueFd connect() {
         UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+        connect(socket);
+        return socket;
+    }
+    void connect(const UniqueFd& socket) {
         sockaddr_un address{};
         address.sun_family = AF_UNIX;
         std::strcpy(address.sun_path, handover_path(bootstrap.run_directory).c_str());
         EXPECT_EQ(::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-        return socket;
     }
     /// Waits for the parent to hang up without a word.
     static void expect_refusal(const UniqueFd& socket) {
@@ -160,6 +164,26 @@ TEST_F(Handover, WhatWasSaidInTimeCountsHoweverLongOthersAreServed) {
     char byte = 0;
     EXPECT_EQ(::recv(other.get(), &byte, 1, 0), 1);
     EXPECT_EQ(refused(), 0U);
+}
+
+TEST_F(Handover, WithoutDescriptorsWhoAsksIsToldAtOnce) {
+#ifdef __SANITIZE_ADDRESS__
+    GTEST_SKIP() << "the sanitizer's check of vptrs opens a pipe";
+#endif
+    const UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    rlimit former{};
+    ::getrlimit(RLIMIT_NOFILE, &former);
+    const rlimit few{64, former.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    std::vector<UniqueFd> taken;
+    do taken.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    while (taken.back().valid());
+    connect(socket);
+    expect_refusal(socket);
+    taken.clear();
+    ::setrlimit(RLIMIT_NOFILE, &former);
+    EXPECT_TRUE(receive_handover(bootstrap.for_rank(1)));
+    EXPECT_EQ(refused(), 1U);
 }
 
 TEST_F(Handover, NothingToHandOverIsARefusal) {
