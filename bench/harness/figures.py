@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures of a run: all entries in turn, again and again, so that what changes on the machine meanwhile meets all."""
+"""The figures of a run: all entries in turn, again and again, so that whatever changes on the machine meets all."""
 
 import json
 import pathlib

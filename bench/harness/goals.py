@@ -14,7 +14,7 @@ class Row:
         self.verdict, self.ratio = verdict, ratio
 
     def as_json(self):
-        return {name: getattr(self, name) for name in ("row", "goal", "measured", "ours", "reference", "verdict", "ratio")}
+        return dict(vars(self))
 
 
 def time_text(microseconds):
@@ -43,7 +43,8 @@ def at_most(figures, row, factor, ours, limit, checked=()):
     if ratio is None:
         return missing(figures, row, goal, ours, limit)
     verdict = verdict_of(ratio <= factor, figures, (limit, *checked))
-    return Row(row, goal, f"{ratio:.2f}x", time_text(figures.median(ours)), time_text(figures.median(limit)), verdict, ratio)
+    return Row(row, goal, f"{ratio:.2f}x", time_text(figures.median(ours)), time_text(figures.median(limit)), verdict,
+               ratio)
 
 
 def faster(figures, row, factor, ours, other):
@@ -83,9 +84,11 @@ def rows(figures):
     raw = {ranks: f"ring rank0 {ranks}" for ranks in (1, 4, 8)}
     for ranks in (1, 4, 8, 16, 32):
         checked = (raw[ranks], f"ring codec rank0 {ranks}") if ranks in raw else ()
-        table.append(at_most(figures, f"round trip, {ranks_text(ranks)}", 1.5, f"round-trip {ranks}", f"ring codec {ranks}", checked))
+        table.append(at_most(figures, f"round trip, {ranks_text(ranks)}", 1.5, f"round-trip {ranks}",
+                             f"ring codec {ranks}", checked))
     for ranks in (4, 8):
-        table.append(faster(figures, f"round trip, {ranks_text(ranks)}", 8, f"round-trip {ranks}", f"zmq ipc rank0 {ranks}"))
+        table.append(faster(figures, f"round trip, {ranks_text(ranks)}", 8, f"round-trip {ranks}",
+                            f"zmq ipc rank0 {ranks}"))
     for milliseconds in (1, 5):
         after = f", after {milliseconds} ms"
         for ranks in (1, 4, 8):
@@ -101,8 +104,8 @@ def rows(figures):
     table.append(absolute(figures, "64 MiB to 8 ranks, built in place", "hand-out in_place 8", 100))
     for kind, text in (("", "ordinary"), (" in_place", "built in place")):
         for ranks in (1, 8):
-            table.append(at_most(figures, f"64 MiB to {ranks_text(ranks)} that read it, {text}", 1.25, f"fan-out{kind} {ranks}",
-                                 f"payload{kind} read {ranks}"))
+            table.append(at_most(figures, f"64 MiB to {ranks_text(ranks)} that read it, {text}", 1.25,
+                                 f"fan-out{kind} {ranks}", f"payload{kind} read {ranks}"))
     for kind, text in (("", "ordinary"), (" in_place", "built in place")):
         table.append(at_most(figures, f"64 MiB result of one rank, {text}", 1.25, f"gather{kind} 1", f"result{kind} 1"))
     table.append(at_most(figures, "event, rank to parent and back", 2, "events 1", "event"))
@@ -119,7 +122,8 @@ def print_table(table, baseline):
     cells = [("row", "goal", "measured", "rankexec", "compared with", "baseline", "verdict")]
     for row in table:
         kept = baseline.get(key(row))
-        cells.append((row.row, row.goal, row.measured, row.ours, row.reference, f"{kept:.2f}x" if kept else "-", row.verdict))
+        kept = f"{kept:.2f}x" if kept else "-"
+        cells.append((row.row, row.goal, row.measured, row.ours, row.reference, kept, row.verdict))
     widths = [max(len(line[column]) for line in cells) for column in range(7)]
     for line in cells:
         print("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())

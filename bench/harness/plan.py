@@ -55,13 +55,15 @@ def silences(quick):
     for milliseconds in (1, 5):
         few = str((60 if quick else 200) // milliseconds + 20)
         for ranks in (1, 4, 8):
-            more = {"silence_us": milliseconds * 1000}
+            silence = milliseconds * 1000
+            more = {"silence_us": silence}
             after = f", after {milliseconds} ms"
-            yield limit(f"ring codec {ranks}{after}", [ranks, few, milliseconds * 1000, "codec"], "round-trip", ranks, **more)
-            yield ours(f"round-trip {ranks}{after}", ["--silence", str(milliseconds), "--repetitions", few], "round-trip", ranks, **more)
-            yield limit(f"zmq ipc rank0 {ranks}{after}", ["ipc", ranks, 64, few, milliseconds * 1000, "rank0"], "round-trip", ranks,
+            yield limit(f"ring codec {ranks}{after}", [ranks, few, silence, "codec"], "round-trip", ranks, **more)
+            yield ours(f"round-trip {ranks}{after}", ["--silence", str(milliseconds), "--repetitions", few], "round-trip",
+                       ranks, **more)
+            yield limit(f"zmq ipc rank0 {ranks}{after}", ["ipc", ranks, 64, few, silence, "rank0"], "round-trip", ranks,
                         "zmq", subject="bare ZeroMQ, ipc", **more)
-            yield limit(f"ring rank0 {ranks}{after}", [ranks, few, milliseconds * 1000, "rank0"], "", ranks)
+            yield limit(f"ring rank0 {ranks}{after}", [ranks, few, silence, "rank0"], "", ranks)
 
 
 def tensors(quick):
@@ -91,7 +93,8 @@ def sizes(quick):
                     subject="limit, in place", **more)
         option = ["--payload", str(size), "--repetitions", few]
         yield ours(f"fan-out 8, {size}", option, "fan-out", 8, **more)
-        yield ours(f"fan-out in_place 8, {size}", option + ["--placement", "in-place"], "fan-out", 8, in_place=True, **more)
+        yield ours(f"fan-out in_place 8, {size}", option + ["--placement", "in-place"], "fan-out", 8, in_place=True,
+                   **more)
         if size <= 16 * MIB or not quick:
             yield ours(f"fan-out zeromq 8, {size}", option + ["--transport", "zeromq"], "fan-out", 8, **more)
 

@@ -21,10 +21,12 @@ def parse_arguments():
                                      "in turn, and prints the table of goals.")
     parser.add_argument("--quick", action="store_true", help="a few minutes instead of a quarter of an hour")
     parser.add_argument("--only", metavar="PATTERN", help="measure only what has a name with this regular expression")
-    parser.add_argument("--out", metavar="DIR", default="build/bench", help="where bench.json, report.html and plots/ go (build/bench)")
+    parser.add_argument("--out", metavar="DIR", default="build/bench",
+                        help="where bench.json, report.html and plots/ go (build/bench)")
     parser.add_argument("--rounds", type=int, help="how often everything is measured (3 quick, else 7)")
     parser.add_argument("--compare", metavar="OLD.json", help="an earlier bench.json to compare with")
-    parser.add_argument("--update-baseline", action="store_true", help="keep the ratios of this run in bench/baseline.json")
+    parser.add_argument("--update-baseline", action="store_true",
+                        help="keep the ratios of this run in bench/baseline.json")
     parser.add_argument("--build", default="build/release", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -33,16 +35,18 @@ def read_baseline():
     return json.loads(BASELINE.read_text(encoding="utf-8"))["ratios"] if BASELINE.exists() else {}
 
 
-def write_baseline(table):
-    ratios = {goals.key(row): round(row.ratio, 3) for row in table if row.ratio}
-    text = {"about": "ratios to the limit, or to who is compared with, of a run of scripts/bench; less is better", "ratios": ratios}
+def write_baseline(table, ratios):
+    """`ratios` are those before; what was compared with a suspicious limit says nothing."""
+    ratios |= {goals.key(row): round(row.ratio, 3) for row in table if row.ratio and "suspicious" not in row.verdict}
+    text = {"about": "ratios to the limit, or to who is compared with, of a run of scripts/bench; less is better",
+            "ratios": ratios}
     BASELINE.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
 
 
 def write_record(programs, figures, table, out):
     """One file in the format of rankexec bench, with all that was measured."""
-    empty = json.loads(subprocess.run([programs.bin / "rankexec", "bench", "--json", "-", "-n", "1", "--scenario", "stop",
-                                       "--repetitions", "1", "--warm-up", "0"], stdout=subprocess.PIPE, check=True).stdout)
+    command = [programs.bin / "rankexec", "bench", "--json", "-", "-n", "1", "--scenario", "stop", "--repetitions", "1"]
+    empty = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     empty["measurements"] = figures.measurements()
     empty["goals"] = [row.as_json() for row in table]
     empty["limits"] = {name: {"median_us": figures.median(name), "rounds": figures.rounds[name],
@@ -56,12 +60,14 @@ def write_record(programs, figures, table, out):
 def print_notes(figures, table, baseline):
     bare, worker = figures.median("spawn bare 1"), figures.median("spawn worker 1")
     if bare and worker:
-        print(f"one process: {goals.time_text(worker)} for the worker binary, {goals.time_text(bare)} for a bare C++ program")
+        print(f"one process: {goals.time_text(worker)} for the worker binary, {goals.time_text(bare)} for a bare "
+              "C++ program")
     for name, what in (("ring codec rank0", "the round trip's limit, waiting for rank 0 alone"),
                        ("first tasks", "the first 300 tasks of a group, instead of its steady state")):
         times = [figures.median(f"{name} {ranks}") for ranks in (1, 4, 8)]
         if all(times):
-            print(f"{what}: " + ", ".join(f"{goals.time_text(time)} at {ranks}" for time, ranks in zip(times, (1, 4, 8))))
+            texts = [f"{goals.time_text(time)} at {ranks}" for time, ranks in zip(times, (1, 4, 8))]
+            print(f"{what}: {', '.join(texts)}")
     for name in figures.entries:
         if figures.suspicious(name):
             print(f"limit suspicious: {name}: {goals.time_text(figures.median(name))}, expected about "
@@ -77,7 +83,8 @@ def main():
     programs = Programs(arguments.build)
     out = pathlib.Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
-    entries = [entry for entry in plan.entries(arguments.quick) if not arguments.only or re.search(arguments.only, entry.name)]
+    entries = [entry for entry in plan.entries(arguments.quick)
+               if not arguments.only or re.search(arguments.only, entry.name)]
     figures = Figures(entries)
     figures.measure(programs, arguments.rounds or (3 if arguments.quick else 7))
     table = goals.rows(figures)
@@ -85,12 +92,13 @@ def main():
     goals.print_table(table, baseline)
     print_notes(figures, table, baseline)
     record = write_record(programs, figures, table, out)
-    command = [programs.bin / "rankexec", "bench", "--from", record, "--html", out / "report.html", "--svg", out / "plots"]
+    command = [programs.bin / "rankexec", "bench", "--from", record, "--html", out / "report.html", "--svg",
+               out / "plots"]
     if arguments.compare:
         command += ["--compare", arguments.compare]
     done = subprocess.run(command, stdout=None if arguments.compare else subprocess.DEVNULL, check=False)
     if arguments.update_baseline:
-        write_baseline(table)
+        write_baseline(table, baseline)
     print(f"figures: {record}, report: {out / 'report.html'}, plots: {out / 'plots'}")
     return done.returncode
 
