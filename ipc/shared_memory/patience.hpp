@@ -9,7 +9,9 @@ namespace rankexec {
 /// How often a waiting thread yields its processor before it sleeps. Waking a sleeping processor takes 25 to 30 us on
 /// common machines, a yield less than one; but a busy spin starves those that are waited for when ranks outnumber
 /// cores, and yields are lost where answers take long. So the bound follows what happened: it grows when a sleep was so
-/// short that yielding would have caught what came, and shrinks when yielding was in vain. One thread.
+/// short that yielding would have caught what came, and shrinks when yielding was in vain. It grows beyond the time
+/// that waking takes: two sides that each sleep only because the other was being woken would do so for ever. One
+/// thread.
 class Patience {
 public:
     [[nodiscard]] int yields() const noexcept { return yields_; }
@@ -19,10 +21,11 @@ public:
     }
 
 private:
-    static constexpr int kFewest = 4;
-    static constexpr int kMost = 50;
+    static constexpr int kFewest = 10;
+    static constexpr int kFirst = 50;
+    static constexpr int kMost = 400;
     static constexpr std::chrono::microseconds kShort{100};
-    int yields_ = kMost;
+    int yields_ = kFirst;
 };
 
 }  // namespace rankexec
