@@ -49,6 +49,16 @@ std::vector<Mapping> shared_mappings() {
     return found;
 }
 
+/// The rank's other threads use what is written here; that is the point.
+[[gnu::no_sanitize_thread]] void overwrite(const Mapping& mapping, std::mt19937_64& dice) {
+    // Sparse enough that the parent meets all stages of it.
+    for (int spot = 0; spot < 200; ++spot) {
+        const auto size = std::min<std::size_t>(mapping.size, spot % 2 == 0 ? 4096 : mapping.size);
+        auto* const place = reinterpret_cast<volatile std::uint64_t*>(mapping.begin + dice() % (size / 8) * 8);
+        *place = dice();
+    }
+}
+
 }  // namespace
 
 void scribble(std::uint64_t seed) {
@@ -56,12 +66,7 @@ void scribble(std::uint64_t seed) {
         std::mt19937_64 dice(seed);
         for (;;) {
             for (const auto& mapping : shared_mappings()) {
-                // Sparse enough that the parent meets all stages of it.
-                for (int spot = 0; mapping.writable && spot < 200; ++spot) {
-                    const auto value = dice();
-                    const auto size = std::min<std::size_t>(mapping.size, spot % 2 == 0 ? 4096 : mapping.size);
-                    std::memcpy(mapping.begin + dice() % (size / 8) * 8, &value, sizeof value);
-                }
+                if (mapping.writable) overwrite(mapping, dice);
             }
             std::this_thread::yield();
         }

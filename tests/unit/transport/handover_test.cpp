@@ -166,10 +166,9 @@ TEST_F(Handover, WhatWasSaidInTimeCountsHoweverLongOthersAreServed) {
     EXPECT_EQ(refused(), 0U);
 }
 
+// Where there are no descriptors left, the address sanitizer's check of vptrs has no pipe that it needs.
+#ifndef __SANITIZE_ADDRESS__
 TEST_F(Handover, WithoutDescriptorsWhoAsksIsToldAtOnce) {
-#ifdef __SANITIZE_ADDRESS__
-    GTEST_SKIP() << "the sanitizer's check of vptrs opens a pipe";
-#endif
     const UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
     rlimit former{};
     ::getrlimit(RLIMIT_NOFILE, &former);
@@ -185,6 +184,7 @@ TEST_F(Handover, WithoutDescriptorsWhoAsksIsToldAtOnce) {
     EXPECT_TRUE(receive_handover(bootstrap.for_rank(1)));
     EXPECT_EQ(refused(), 1U);
 }
+#endif
 
 TEST_F(Handover, NothingToHandOverIsARefusal) {
     answer.bytes.clear();
