@@ -3,8 +3,6 @@
 
 mpi4py.futures: as many tasks as processes, until all have been answered."""
 
-import concurrent.futures
-
 import peer
 
 
@@ -12,10 +10,7 @@ def main():
     from mpi4py.futures import MPIPoolExecutor
     ranks, payload_bytes, repetitions = peer.arguments()
     with MPIPoolExecutor(ranks) as pool:
-        def once(task):
-            concurrent.futures.wait([pool.submit(peer.answer, task) for _ in range(ranks)])
-
-        times = peer.measure(once, peer.message(payload_bytes), repetitions)
+        times = peer.measure_pool(pool, ranks, peer.message(payload_bytes), repetitions)
     peer.tell("mpi4py.futures", ranks, payload_bytes, times)
 
 

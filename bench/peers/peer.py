@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the Python peers share: the message, the clock, and how they tell their figures."""
 
+import concurrent.futures
 import json
 import statistics
 import sys
@@ -40,6 +41,14 @@ def measure(once, task, repetitions):
         if repetition >= 0:
             times.append((time.perf_counter() - begin) * 1e6)
     return times
+
+
+def measure_pool(pool, ranks, task, repetitions):
+    """As measure(), with as many tasks as processes of a concurrent.futures executor."""
+    def once(task):
+        concurrent.futures.wait([pool.submit(answer, task) for _ in range(ranks)])
+
+    return measure(once, task, repetitions)
 
 
 def tell(subject, ranks, payload_bytes, times):

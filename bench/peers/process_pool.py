@@ -11,10 +11,7 @@ import peer
 def main():
     ranks, payload_bytes, repetitions = peer.arguments()
     with concurrent.futures.ProcessPoolExecutor(ranks) as pool:
-        def once(task):
-            concurrent.futures.wait([pool.submit(peer.answer, task) for _ in range(ranks)])
-
-        times = peer.measure(once, peer.message(payload_bytes), repetitions)
+        times = peer.measure_pool(pool, ranks, peer.message(payload_bytes), repetitions)
     peer.tell("concurrent.futures", ranks, payload_bytes, times)
 
 

@@ -146,11 +146,7 @@ CLI::App* add_bench(CLI::App& app, BenchWords& words) {
         bench->add_option(name, target, help)->type_name(type);
     };
     const auto repeated = [&](const char* name, std::vector<std::string>& target, const char* help) {
-        bench->add_option(name, target, help)
-            ->type_name("ARG")
-            ->expected(1)
-            ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-            ->allow_extra_args(false);
+        add_repeated(*bench, name, target, help, "ARG");
     };
     text("-n,--ranks", words.ranks, "numbers of ranks (1,2,4,8)", "LIST");
     text("--scenario", words.scenarios, "what to measure (all but soak and task)", "LIST");

@@ -58,11 +58,8 @@ void add_common(CLI::App& command, Words& words) {
         .add_option("--launcher", words.launcher,
                     "what starts the ranks: local (default), mpirun, hydra, torchrun, srun, command")
         ->type_name("NAME");
-    command.add_option("--launcher-arg", words.launcher_args, "argument for the launcher's command; may be repeated")
-        ->type_name("ARG")
-        ->expected(1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-        ->allow_extra_args(false);
+    add_repeated(command, "--launcher-arg", words.launcher_args, "argument for the launcher's command; may be repeated",
+                 "ARG");
     command.add_option("--command-template", words.command_template, "for --launcher command: the command to run")
         ->type_name("TEXT");
     command.add_option("--hosts", words.hosts, "hosts to place ranks on, with commas")->type_name("A,B");
@@ -78,11 +75,8 @@ CLI::App* add_launch(CLI::App& app, Words& words) {
     auto* launch = app.add_subcommand("launch", "Run a program on every rank: rankexec launch -n 4 -- program args");
     launch->prefix_command();
     add_common(*launch, words);
-    launch->add_option("-x", words.exports, "set a variable for the ranks, or pass ours on; may be repeated")
-        ->type_name("NAME[=VALUE]")
-        ->expected(1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-        ->allow_extra_args(false);
+    add_repeated(*launch, "-x", words.exports, "set a variable for the ranks, or pass ours on; may be repeated",
+                 "NAME[=VALUE]");
     launch->add_flag("--label", words.label, "begin each line of output with its rank");
     launch->add_option("--log-dir", words.log_directory, "write each rank's output to files there instead of here")
         ->type_name("DIR");

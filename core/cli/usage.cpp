@@ -80,4 +80,13 @@ void refuse_empty_values(CLI::App& command) {
     }
 }
 
+void add_repeated(CLI::App& command, const std::string& name, std::vector<std::string>& values, const std::string& help,
+                  const std::string& type) {
+    command.add_option(name, values, help)
+        ->type_name(type)
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->allow_extra_args(false);
+}
+
 }  // namespace rankexec::cli

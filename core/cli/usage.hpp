@@ -34,4 +34,8 @@ struct UsageError {
 /// Makes options whose value is empty an error.
 void refuse_empty_values(CLI::App& command);
 
+/// An option that takes one value and may be given again.
+void add_repeated(CLI::App& command, const std::string& name, std::vector<std::string>& values, const std::string& help,
+                  const std::string& type);
+
 }  // namespace rankexec::cli

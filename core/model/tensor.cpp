@@ -4,16 +4,14 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
-#include <new>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
+#include "rankexec/core/model/tensor_buffer.hpp"
+
 namespace rankexec {
 namespace {
-
-/// A cache line: enough for every element type and for vector instructions.
-constexpr std::align_val_t kAlignment{64};
 
 void check_size(DType dtype, const Shape& shape, std::size_t bytes) {
     const auto count = element_count(shape);
@@ -78,12 +76,9 @@ Tensor::Tensor() = default;
 
 Tensor Tensor::copy_bytes(DType dtype, Shape shape, std::span<const std::byte> bytes) {
     check_size(dtype, shape, bytes.size());
-    std::shared_ptr<std::byte> memory(
-        static_cast<std::byte*>(::operator new(std::max<std::size_t>(bytes.size(), 1), kAlignment)),
-        [](std::byte* pointer) { ::operator delete(pointer, kAlignment); });
-    if (!bytes.empty()) std::memcpy(memory.get(), bytes.data(), bytes.size());
-    const std::span<const std::byte> view(memory.get(), bytes.size());
-    return adopt(dtype, std::move(shape), view, std::move(memory));
+    auto buffer = TensorBuffer::make(dtype, std::move(shape));
+    if (!bytes.empty()) std::memcpy(buffer.bytes().data(), bytes.data(), bytes.size());
+    return std::move(buffer).finish();
 }
 
 Tensor Tensor::adopt(DType dtype, Shape shape, std::span<const std::byte> bytes, std::shared_ptr<const void> owner) {

@@ -9,6 +9,7 @@
 namespace rankexec {
 namespace {
 
+/// A cache line: enough for every element type and for vector instructions.
 constexpr std::align_val_t kAlignment{64};
 
 std::size_t size_of(DType dtype, const Shape& shape) {
