@@ -42,6 +42,7 @@ struct EventLoop::State {
     std::uint64_t next_id = 1;
     std::multimap<Clock::time_point, std::pair<TimerId, std::function<void()>>> timers;
     std::map<std::uint64_t, std::shared_ptr<Source>> sources;
+    std::vector<std::uint64_t> source_ids;  ///< of one pass
     std::atomic<std::thread::id> thread;
 
     std::mutex mutex;
@@ -72,12 +73,12 @@ struct EventLoop::State {
         return due;
     }
 
+    /// Whether any did something or has more to do. A source may remove itself and others.
     bool run_sources() {
         bool more = false;
-        std::vector<std::uint64_t> ids;
-        ids.reserve(sources.size());
-        for (const auto& [id, source] : sources) ids.push_back(id);
-        for (const auto id : ids) {
+        source_ids.clear();
+        for (const auto& [id, source] : sources) source_ids.push_back(id);
+        for (const auto id : source_ids) {
             const auto found = sources.find(id);
             if (found == sources.end()) continue;
             const auto source = found->second;
@@ -85,6 +86,10 @@ struct EventLoop::State {
         }
         return more;
     }
+
+    /// Whether the next wait must not block. What one source does may be work for another, so all are asked again
+    /// before the system is; once, for timers and descriptors have their turn too.
+    bool sources_have_more() { return run_sources() && run_sources(); }
 
     [[nodiscard]] int timeout(std::chrono::milliseconds longest) const {
         auto wait = longest;
@@ -199,7 +204,7 @@ void EventLoop::run() {
         }
         state_->run_posted();
         state_->run_timers();
-        state_->wait(state_->run_sources() ? std::chrono::milliseconds(0) : kNoLimit);
+        state_->wait(state_->sources_have_more() ? std::chrono::milliseconds(0) : kNoLimit);
     }
 }
 

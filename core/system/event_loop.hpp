@@ -42,7 +42,8 @@ public:
     void cancel(TimerId timer) noexcept;
 
     /// Called before every wait, for sources whose readiness a descriptor alone does not tell (ZeroMQ
-    /// sockets). Returns true when it did something or has more to do: then the loop does not block.
+    /// sockets). Returns true when it did something or has more to do: then all are called once more, and when one of
+    /// them returns true again the loop does not block.
     using Source = std::function<bool()>;
     std::uint64_t add_source(Source source);
     void remove_source(std::uint64_t id) noexcept;

@@ -36,7 +36,9 @@ public:
 
     void send(ChannelKind kind, const std::vector<wire::Frame>& frames) override {
         const auto found = connections_.find(kind);
-        if (found != connections_.end()) (void)send_frames(found->second->socket, frames);
+        if (found == connections_.end()) return;
+        found->second->watch->touched();
+        (void)send_frames(found->second->socket, frames);
     }
 
     void close(std::chrono::milliseconds linger) override {

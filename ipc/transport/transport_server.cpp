@@ -93,7 +93,9 @@ public:
     }
 
     bool send(ChannelKind kind, const std::string& route, const std::vector<wire::Frame>& frames) override {
-        auto& socket = sockets_[static_cast<std::size_t>(kind)];
+        const auto index = static_cast<std::size_t>(kind);
+        auto& socket = sockets_[index];
+        watches_[index]->touched();
         try {
             if (!socket.send(zmq::message_t(route.data(), route.size()),
                              zmq::send_flags::sndmore | zmq::send_flags::dontwait)) {

@@ -119,7 +119,7 @@ SocketWatch::SocketWatch(EventLoop& loop, zmq::socket_t& socket, OnMessage on_me
     : loop_(loop), socket_(socket), on_message_(std::move(on_message)), fd_(socket.get(zmq::sockopt::fd)) {
     {
         const ForeignDescriptor here;
-        loop_.watch(fd_, EPOLLIN, [](std::uint32_t) {});
+        loop_.watch(fd_, EPOLLIN, [this](std::uint32_t) { check_ = true; });
     }
     source_ = loop_.add_source([this] { return drain(); });
 }
@@ -131,9 +131,13 @@ SocketWatch::~SocketWatch() {
 }
 
 bool SocketWatch::drain() {
+    if (!check_) return false;
     for (int count = 0; count < kMessagesPerRound; ++count) {
         auto parts = receive_parts(socket_);
-        if (parts.empty()) return count > 0;
+        if (parts.empty()) {
+            check_ = false;
+            return count > 0;
+        }
         on_message_(std::move(parts));
     }
     return true;

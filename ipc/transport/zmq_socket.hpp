@@ -35,8 +35,9 @@ void set_heartbeats(zmq::socket_t& socket, std::chrono::milliseconds timeout);
 /// Serves a socket from an EventLoop: calls back for each message that has arrived.
 ///
 /// ZMQ_FD is edge-triggered in effect (zmq_getsockopt(3)): its readiness only says that ZMQ_EVENTS
-/// may have changed, and sending or receiving consumes that. So the socket is drained before every
-/// wait of the loop, and the descriptor is watched only to end the wait.
+/// may have changed, and sending or receiving consumes that. So the socket is drained before the next
+/// wait of the loop when the descriptor was ready, or when something was sent: touched() must be called
+/// then. Asking a socket that has nothing costs system calls, and there are many sockets.
 class SocketWatch {
 public:
     using OnMessage = std::function<void(std::vector<zmq::message_t>&&)>;
@@ -46,6 +47,9 @@ public:
     SocketWatch(const SocketWatch&) = delete;
     SocketWatch& operator=(const SocketWatch&) = delete;
 
+    /// Something was sent on the socket, outside of `on_message`. On the loop's thread.
+    void touched() noexcept { check_ = true; }
+
 private:
     bool drain();
 
@@ -53,6 +57,7 @@ private:
     zmq::socket_t& socket_;
     OnMessage on_message_;
     int fd_;
+    bool check_ = true;  ///< there may be messages without the descriptor's telling
     std::uint64_t source_ = 0;
 };
 

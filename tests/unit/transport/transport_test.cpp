@@ -99,6 +99,21 @@ TEST_F(Transport, ARankElsewhereUsesTcpAndCurve) {
     EXPECT_EQ(server->refused_handshakes(), 0U);
 }
 
+TEST_F(Transport, AnAnswerToWhatWasSentIsNotedWithoutTheDescriptorsTelling) {
+    // Sending takes what the descriptor would have told; each side sends while the other's messages arrive.
+    start(false);
+    auto rank = client(server->bootstrap().for_rank(1), PeerRole::rank, 1);
+    rank->send(ChannelKind::execution, {frame_of("hello")});
+    run_until([&] { return received.size() == 1; });
+    constexpr std::size_t kRounds = 2000;
+    for (std::size_t round = 1; round <= kRounds; ++round) {
+        rank->send(ChannelKind::execution, {frame_of("task")});
+        ASSERT_TRUE(server->send(ChannelKind::execution, last.route, {frame_of("answer")}));
+        if (round % 7 == 0) run_until([&] { return received.size() == round + 1 && answers.size() == round; });
+    }
+    run_until([&] { return received.size() == kRounds + 1 && answers.size() == kRounds; });
+}
+
 TEST_F(Transport, AnotherRanksNameIsRefusedInTheHandshake) {
     start(true);
     auto rank = client(server->bootstrap().for_rank(2), PeerRole::rank, 1);
