@@ -2,6 +2,7 @@
 #include "rankexec/core/process/child_process.hpp"
 
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -33,6 +34,9 @@ struct SetupError {
     std::array<char, 24> step{};
 };
 
+/// The step of a program that cannot be executed.
+constexpr const char* kExecve = "execve";
+
 /// Turns the forked child into what ChildRequest asks for. Runs between fork and exec: system calls
 /// only, no allocation.
 class ChildSetup {
@@ -40,6 +44,13 @@ public:
     /// The parent reads from `parents_end`.
     ChildSetup(const ChildRequest& request, pid_t parent, int parents_end, int error_pipe)
         : request_(request), parent_(parent), parents_end_(parents_end), error_pipe_(error_pipe) {}
+
+    /// Becomes the program itself.
+    [[noreturn]] void run(const char* file, char* const* argv, char* const* environment) const {
+        run();
+        ::execve(file, argv, environment);
+        fail(kExecve);
+    }
 
     void run() const {
         if (::setpgid(0, 0) != 0) fail("setpgid");
@@ -136,6 +147,37 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
     return result;
 }
 
+/// fork, with the child in that cgroup from the beginning. Nothing when there is none, the kernel does not know how, or
+/// we may not: the child is then forked as usual, and moved there later.
+std::optional<pid_t> fork_into(int control_group) {
+    if (control_group < 0) return std::nullopt;
+    clone_args arguments{};
+    arguments.flags = CLONE_INTO_CGROUP;
+    arguments.exit_signal = SIGCHLD;
+    arguments.cgroup = static_cast<std::uint64_t>(control_group);
+    const auto pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
+    return pid < 0 ? std::nullopt : std::optional(static_cast<pid_t>(pid));
+}
+
+/// Waits until the child has become the program, or has said why not.
+std::optional<SetupError> await_program(int reader) {
+    pollfd ready{.fd = reader, .events = POLLIN, .revents = 0};
+    while (::poll(&ready, 1, -1) < 0 && errno == EINTR) {
+    }
+    SetupError failure;
+    const bool failed = ::read(reader, &failure, sizeof failure) == static_cast<ssize_t>(sizeof failure);
+    return failed ? std::optional(failure) : std::nullopt;
+}
+
+tl::unexpected<StartError> not_executed(const std::string& file, int error) {
+    const bool there = error == ENOENT && ::access(file.c_str(), F_OK) == 0;
+    return tl::make_unexpected(
+        StartError{error, "cannot start '" + file + "': " +
+                              (there ? "it is there, but not what it needs: the interpreter that its first line (#!) "
+                                       "names, or its loader"
+                                     : text_of(error))});
+}
+
 /// fork and exec; the error is that of execve, or of the setup before it.
 tl::expected<pid_t, StartError> spawn(const ChildRequest& request, const std::string& file,
                                       const std::vector<std::string>& argv) {
@@ -148,28 +190,24 @@ tl::expected<pid_t, StartError> spawn(const ChildRequest& request, const std::st
     const ChildSetup setup(request, ::getpid(), reader.get(), writer.get());
     auto arguments = pointers(argv);
     auto environment = pointers(request.environment);
-    std::error_code error;
-    boost::process::child child(ProgramHandler(file.c_str(), arguments.data(), environment.data(), setup), error);
-    if (error == std::errc::no_such_file_or_directory && ::access(file.c_str(), F_OK) == 0) {
-        return tl::make_unexpected(StartError{error.value(), "cannot start '" + file +
-                                                                 "': it is there, but not what it needs: the "
-                                                                 "interpreter that its first line (#!) names, or its "
-                                                                 "loader"});
+    auto pid = fork_into(request.control_group);
+    if (pid == 0) setup.run(file.c_str(), arguments.data(), environment.data());
+    if (!pid) {
+        std::error_code error;
+        boost::process::child child(ProgramHandler(file.c_str(), arguments.data(), environment.data(), setup), error);
+        if (error) return not_executed(file, error.value());
+        pid = child.id();
+        child.detach();
     }
-    if (error) {
-        return tl::make_unexpected(StartError{error.value(), "cannot start '" + file + "': " + text_of(error.value())});
-    }
-    const pid_t pid = child.id();
-    child.detach();
-    SetupError failure;
-    if (::read(reader.get(), &failure, sizeof failure) == static_cast<ssize_t>(sizeof failure)) {
-        std::string step = failure.step.data();
-        const bool directory = step == "chdir";
-        if (directory) step = "working directory '" + request.directory + "'";
-        return tl::make_unexpected(StartError{directory ? 0 : failure.error,
-                                              "cannot start '" + file + "': " + step + ": " + text_of(failure.error)});
-    }
-    return pid;
+    writer.reset();
+    const auto failure = await_program(reader.get());
+    if (!failure) return *pid;
+    std::string step = failure->step.data();
+    if (step == kExecve) return not_executed(file, failure->error);
+    const bool directory = step == "chdir";
+    if (directory) step = "working directory '" + request.directory + "'";
+    return tl::make_unexpected(StartError{directory ? 0 : failure->error,
+                                          "cannot start '" + file + "': " + step + ": " + text_of(failure->error)});
 }
 
 bool is_executable_file(const std::string& path) { return ::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) == 0; }

@@ -26,6 +26,9 @@ struct ChildRequest {
     int standard_error = -1;
     std::vector<int> inherited;              ///< handed over under their own numbers
     std::optional<rlimit> descriptor_limit;  ///< RLIMIT_NOFILE of the program; none: ours
+    /// Folder of a cgroup (version 2) that the program is started in, where kernel and rights allow it, so that nothing
+    /// it does is ever outside; -1: ours.
+    int control_group = -1;
 };
 
 /// Why a program could not be started.

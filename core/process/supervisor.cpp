@@ -60,6 +60,7 @@ Supervisor::Supervisor(EventLoop& loop, Options options, Callbacks callbacks)
       options_(std::move(options)),
       callbacks_(std::move(callbacks)),
       descriptor_limit_(raise_descriptor_limit()),
+      control_group_(options_.control_group ? options_.control_group->open() : UniqueFd()),
       reaper_(loop, [this](pid_t pid, const ExitStatus& status) { on_exit(pid, status); }),
       sweep_(loop, belonging(options_), [this] {
           reaper_.collect();
@@ -115,6 +116,7 @@ void Supervisor::not_started(std::int32_t rank, const StartError& error) {
 
 void Supervisor::start_rank(const wire::ProgramSpec& program, const wire::RankSpec& rank) {
     auto request = child_request(program);
+    request.control_group = control_group_.get();
     request.environment = merge(std::move(request.environment), rank.environment);
     if (options_.parent_pidfd >= 0) {
         request.inherited.push_back(options_.parent_pidfd);
@@ -130,6 +132,7 @@ void Supervisor::start_rank(const wire::ProgramSpec& program, const wire::RankSp
 void Supervisor::start_launcher(const wire::ProgramSpec& command) {
     has_launcher_ = true;
     auto request = child_request(command);
+    request.control_group = control_group_.get();
     request.environment = merge(std::move(request.environment), options_.marks);
     command_environment_ = request.environment;
     const auto started = add_process(SupervisedProcess::kLauncher).start(std::move(request), {});
@@ -141,7 +144,7 @@ void Supervisor::all_started() {
     if (options_.control_group) {
         std::vector<pid_t> pids;
         for (const auto& process : processes_) pids.push_back(process.pid());
-        options_.control_group->admit(pids);
+        options_.control_group->admit(std::move(pids));
     }
     check_all_exited();
 }

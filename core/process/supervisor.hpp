@@ -47,7 +47,7 @@ public:
         std::uint64_t output_credit = 0;
         std::vector<std::string> marks;             ///< NAME=value, by which processes of the group are known
         int parent_pidfd = -1;                      ///< handed to ranks; -1: none
-        std::optional<ControlGroup> control_group;  ///< what is started is moved there; none: no cgroup
+        std::optional<ControlGroup> control_group;  ///< what is started lives there; none: no cgroup
         pid_t namespace_init = 0;                   ///< first process of the PID namespace of what is started; 0: ours
     };
     struct Callbacks {
@@ -108,6 +108,7 @@ private:
     Options options_;
     Callbacks callbacks_;
     std::optional<rlimit> descriptor_limit_;
+    UniqueFd control_group_;  ///< the folder of the cgroup, if there is one
     ChildReaper reaper_;
     Sweep sweep_;
     OutOfMemoryWatch memory_;

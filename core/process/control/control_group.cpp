@@ -90,7 +90,11 @@ std::optional<ControlGroup> ControlGroup::find(const std::string& run_id) {
     return ControlGroup(folder);
 }
 
-void ControlGroup::admit(const std::vector<pid_t>& pids) const {
+UniqueFd ControlGroup::open() const { return UniqueFd(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)); }
+
+void ControlGroup::admit(std::vector<pid_t> pids) const {
+    std::ifstream members(folder_ + "/cgroup.procs");
+    for (pid_t member = 0; members >> member;) std::erase(pids, member);
     if (pids.empty() || ::fork() != 0) return;
     // One write per process; one that has ended meanwhile fails alone.
     for (const pid_t pid : pids) write_text(folder_ + "/cgroup.procs", std::to_string(pid));

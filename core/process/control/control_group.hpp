@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "rankexec/core/system/unique_fd.hpp"
+
 namespace rankexec::process {
 
 /// A cgroup (version 2) for one group of ranks: the strongest containment, because its kill reaches
@@ -20,9 +22,11 @@ public:
     /// The group that another process of our cgroup has made for this run.
     [[nodiscard]] static std::optional<ControlGroup> find(const std::string& run_id);
 
-    /// Moves processes in, from a short-lived child of ours: the kernel may take tens of milliseconds,
-    /// which nobody shall wait for. What they fork before that stays outside.
-    void admit(const std::vector<pid_t>& pids) const;
+    /// The folder, for processes to be started in it.
+    [[nodiscard]] UniqueFd open() const;
+    /// Moves those in that were not started in it, from a short-lived child of ours: the kernel may take tens of
+    /// milliseconds, in which no process of the machine can fork or end. What they fork before that stays outside.
+    void admit(std::vector<pid_t> pids) const;
     void kill() const;
     /// Removes the group when nothing lives in it any more; false when something does.
     [[nodiscard]] bool remove() const;

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -65,6 +67,20 @@ TEST(DirectGroup, RanksGetOnlyTheDescriptorsThatAreTheirs) {
     const auto& text = group.output[0];
     EXPECT_THAT(text, HasSubstr("pidfd 4"));
     EXPECT_THAT(text, testing::MatchesRegex("4 [^\n]*pidfd[^\n]*\npidfd 4\n"));
+}
+
+TEST(DirectGroup, RanksAreInTheGroupsControlGroupFromTheBeginning) {
+    // Without its arguments it fails in any case, and says whether the kernel knows it and we may call it.
+    if (::syscall(SYS_clone3, nullptr, 0) == 0 || errno != EINVAL) GTEST_SKIP() << "no process can be made with clone3";
+    GuardedGroup group(shell_group(4, "cat /proc/self/cgroup; exec sleep 1000"));
+    ASSERT_TRUE(group.run_until_started(4));
+    const auto folders = control_groups_of(group.run_id);
+    for (int rank = 0; rank < 4; ++rank) ASSERT_TRUE(group.run_until_output(rank, "0::"));
+    group.guardian->send(wire::EndGroup{100});
+    ASSERT_TRUE(group.run_until_gone());
+    EXPECT_TRUE(control_groups_of(group.run_id).empty());
+    if (folders.empty()) GTEST_SKIP() << "no control group can be made here";
+    for (int rank = 0; rank < 4; ++rank) EXPECT_THAT(group.output[rank], HasSubstr("/rankexec-" + group.run_id));
 }
 
 TEST(DirectGroup, SignalMaskAndDispositionsAreTheDefaultOnes) {
