@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 #include <random>
 #include <thread>
@@ -18,7 +19,7 @@ using Made = tl::expected<std::shared_ptr<Segment>, std::string>;
 struct Arena : ::testing::Test {
     std::shared_ptr<ArenaSlots> slots = std::make_shared<ArenaSlots>();
     std::shared_ptr<ArenaReleases> releases = std::make_shared<ArenaReleases>();
-    std::size_t made = 0;
+    std::atomic<std::size_t> made = 0;  ///< segments are made on any thread
     std::size_t limit = 1000;
     ArenaWriter writer{*slots, slots, [this](std::uint64_t, std::size_t size) -> Made {
                            if (made == limit) return tl::unexpected<std::string>("no more");
