@@ -127,10 +127,8 @@ EventLoop::EventLoop() : state_(std::make_unique<State>()) {
     if (!state_->epoll.valid()) throw_errno("epoll_create1");
     state_->wake.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!state_->wake.valid()) throw_errno("eventfd");
-    watch(state_->wake.get(), EPOLLIN, [state = state_.get()](std::uint32_t) {
-        std::uint64_t count = 0;
-        [[maybe_unused]] const auto size = ::read(state->wake.get(), &count, sizeof count);
-    });
+    // Each write is an edge, so that nothing has to be read.
+    watch(state_->wake.get(), EPOLLIN | EPOLLET, [](std::uint32_t) {});
 }
 
 EventLoop::~EventLoop() = default;

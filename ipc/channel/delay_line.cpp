@@ -19,13 +19,9 @@ DelayLine::DelayLine(EventLoop& loop) : loop_(loop) {
     delay_ = std::chrono::milliseconds(std::atoi(text + colon + 1));
 }
 
-void DelayLine::pass(ChannelKind kind, std::function<void()> action) {
-    if (slow_ == kind) {
-        // Timers of equal delay run in the order in which they were set.
-        loop_.call_after(delay_, std::move(action));
-    } else {
-        action();
-    }
+void DelayLine::hold_back(std::function<void()> action) {
+    // Timers of equal delay run in the order in which they were set.
+    loop_.call_after(delay_, std::move(action));
 }
 
 }  // namespace rankexec

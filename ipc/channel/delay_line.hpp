@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <utility>
 
 #include "rankexec/core/system/event_loop.hpp"
 #include "rankexec/ipc/transport/bootstrap.hpp"
@@ -18,9 +19,15 @@ public:
     explicit DelayLine(EventLoop& loop);
 
     /// Runs `action` now, or after the delay when `kind` is the slow channel.
-    void pass(ChannelKind kind, std::function<void()> action);
+    template <typename Action>
+    void pass(ChannelKind kind, Action action) {
+        if (slow_ != kind) return action();
+        hold_back(std::move(action));
+    }
 
 private:
+    void hold_back(std::function<void()> action);
+
     EventLoop& loop_;
     std::optional<ChannelKind> slow_;
     std::chrono::milliseconds delay_{0};
