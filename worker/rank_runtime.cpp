@@ -23,15 +23,13 @@
 namespace rankexec::worker {
 namespace {
 
-/// A handler in the parent that takes longer than this has hung; the parent's own deadlines are
-/// shorter and end the group first.
-constexpr std::chrono::minutes kAnswerTimeout{5};
-
 /// For a segment of shared memory whose pages the parent has to allocate first.
 constexpr std::chrono::seconds kSegmentPatience{30};
 
 /// For the last messages on the way out.
 constexpr std::chrono::milliseconds kLinger{1000};
+
+RingIdentity on_ring(const Bootstrap& bootstrap, int rank) { return {bootstrap.run_id, bootstrap.incarnation, rank}; }
 
 /// What the calling thread is working on, so that an event it fires can name the context that its
 /// changes belong to.
@@ -114,7 +112,11 @@ private:
 };
 
 RankRuntime::RankRuntime(const ComponentRegistry& registry, const Bootstrap& bootstrap, int local_rank)
-    : registry_(registry), bootstrap_(bootstrap), local_rank_(local_rank) {}
+    : registry_(registry),
+      bootstrap_(bootstrap),
+      local_rank_(local_rank),
+      memory_tasks_(on_ring(bootstrap, wire::kAllRanks)),
+      memory_results_(on_ring(bootstrap, bootstrap.rank)) {}
 
 RankRuntime::~RankRuntime() = default;
 
@@ -135,6 +137,7 @@ int RankRuntime::run() {
     channels_ = std::move(*connected);
     lane_ = std::make_unique<EventLane>();
     join_memory();
+    make_events();
 
     wire::Hello hello;
     hello.pid = listed_pid();
@@ -165,6 +168,8 @@ int RankRuntime::run() {
             work(std::move(std::get<wire::Execute>(next)));
         }
     }
+    if (exit_code == 0) events_->flush(kLinger);
+    events_->stop();
     lane_->request_stop("the rank is closing");
     lane_->join();
     loop_.post([this] { channels_->close(kLinger); });
@@ -191,6 +196,19 @@ void RankRuntime::join_memory() {
     }
 }
 
+void RankRuntime::make_events() {
+    RankEvents::Hooks hooks;
+    hooks.handle = [this](const wire::ParentEvent& message) { return handle(message); };
+    hooks.on_handled = [this] {
+        if (closing_) loop_.post([this] { close_when_handled(); });
+    };
+    hooks.send = [this](ChannelKind kind, const wire::Message& message) { return channels_->send(kind, message); };
+    hooks.on_broken = [this](const std::string& why) { end(why); };
+    events_ = std::make_shared<RankEvents>(loop_, *lane_, on_ring(bootstrap_, bootstrap_.rank), memory_.get(),
+                                           std::move(hooks));
+    lane_->set_source(events_);
+}
+
 /// What the reactor has for this thread, which comes first because a Stop may be among it; or a task from memory.
 RankRuntime::Work RankRuntime::next_work() {
     for (;;) {
@@ -213,29 +231,20 @@ RankRuntime::Work RankRuntime::next_work() {
 
 /// The task that has come by memory; nothing when it cannot be understood, which has been told then.
 std::optional<wire::Execute> RankRuntime::take_task() {
-    auto received = memory_->receive();
-    if (received.taken == RingReader::Taken::nothing) return std::nullopt;
+    auto read = memory_tasks_.read(memory_->receive());
     const auto broken = [this](const std::string& why) {
         memory_over_ = true;
         end("shared memory: " + why);
         return std::nullopt;
     };
-    if (received.taken == RingReader::Taken::corrupt) return broken("the parent does not follow the protocol");
-    const auto envelope = wire::decode_envelope(received.frames.front().bytes);
-    if (!envelope) return broken(envelope.error().message);
-    const bool ours = envelope->run_id == bootstrap_.run_id && envelope->incarnation == bootstrap_.incarnation &&
-                      envelope->rank == wire::kAllRanks && envelope->sequence == memory_received_ + 1;
-    if (!ours) return broken("a message of another run, or one that is out of order");
-    memory_received_ = envelope->sequence;
-    auto decoded = wire::decode(received.frames);
-    if (!decoded) {
-        auto error = decoded.error();
-        if (!received.error.empty()) error.message = received.error;
-        on_bad_body(envelope->type, error);
+    if (!read.broken.empty()) return broken(read.broken);
+    if (read.bad_body) {
+        on_bad_body(read.type, *read.bad_body);
         return std::nullopt;
     }
-    auto* const execute = std::get_if<wire::Execute>(&decoded->message);
-    if (execute == nullptr) return broken(std::string(wire::name_of(decoded->message)) + " does not come by memory");
+    if (!read.message) return std::nullopt;
+    auto* const execute = std::get_if<wire::Execute>(&*read.message);
+    if (execute == nullptr) return broken(std::string(wire::name_of(*read.message)) + " does not come by memory");
     admit(execute->task_id);
     by_memory_ = true;
     return std::move(*execute);
@@ -254,6 +263,7 @@ void RankRuntime::end(const std::string& why) {
     wake_worker();
     log::warning("ending: " + why);
     for (const auto& [id, signal] : tasks) signal.trigger(why);
+    events_->stop();
     lane_->request_stop(why);
 }
 
@@ -262,17 +272,9 @@ void RankRuntime::on_message(wire::Message&& message) {
         admit(execute->task_id);
         push(std::move(*execute));
     } else if (auto* event = std::get_if<wire::ParentEvent>(&message)) {
-        lane_->post([this, event = std::move(*event)] { handle(event); });
+        events_->receive(std::move(*event));
     } else if (auto* handled = std::get_if<wire::EventHandled>(&message)) {
-        std::shared_ptr<PendingAnswer> answer;
-        {
-            const std::lock_guard lock(mutex_);
-            const auto found = answers_.find(handled->event_id);
-            if (found == answers_.end()) return;
-            answer = found->second;
-            answers_.erase(found);
-        }
-        lane_->settle(answer, std::move(handled->changes), std::move(handled->error));
+        events_->settle(std::move(*handled));
     } else if (auto* abort = std::get_if<wire::AbortTask>(&message)) {
         abort_task(abort->task_id, abort->reason);
     } else if (const auto* ask = std::get_if<wire::ReportStack>(&message)) {
@@ -310,8 +312,8 @@ void RankRuntime::on_bad_body(std::uint16_t type, const wire::DecodeError& error
             const std::lock_guard lock(mutex_);
             last_task_ = std::max(last_task_, result.task_id);
             aborted_.erase(aborted_.begin(), aborted_.upper_bound(last_task_));
-            result.last_event = last_event_;
         }
+        result.last_event = events_->last_fired();
         result.reply = Shareable::failed(failure_here(
             ReturnCode::execution_result_error, "the task cannot be understood: " + error.message, bootstrap_.rank));
         send(ChannelKind::execution, std::move(result));
@@ -320,7 +322,7 @@ void RankRuntime::on_bad_body(std::uint16_t type, const wire::DecodeError& error
         log::error("event dropped: " + error.message);
         wire::ParentEvent event;
         event.event_id = *error.call;
-        lane_->post([this, event = std::move(event)] { handle(event); });
+        events_->receive(std::move(event));
     } else {
         // There is no call to fail, so the parent could only wait for an answer.
         end(error.message);
@@ -349,7 +351,7 @@ void RankRuntime::report_stack(std::uint64_t task_id) {
 }
 
 void RankRuntime::close_when_handled() {
-    if (!closing_ || closed_ || handled_events_ < close_after_) return;
+    if (!closing_ || closed_ || events_->handled() < close_after_) return;
     closed_ = true;
     std::map<std::uint64_t, Signal> tasks;
     {
@@ -415,15 +417,10 @@ void RankRuntime::work(wire::Execute&& message) {
 /// while the parent may be asleep until another rank has answered.
 bool RankRuntime::send_by_memory(const wire::Result& result) {
     if (!by_memory_ || memory_over_ || !result.reply.ok()) return false;
-    wire::Envelope envelope;
-    envelope.run_id = bootstrap_.run_id;
-    envelope.incarnation = bootstrap_.incarnation;
-    envelope.rank = bootstrap_.rank;
-    envelope.sequence = memory_sent_ + 1;
-    const auto frames = wire::encode(std::move(envelope), result);
+    const auto frames = memory_results_.encode(result);
     // What is over the limits, or larger than the ring, is told or sent by the reactor.
     if (!frames || !memory_->send(*frames)) return false;
-    ++memory_sent_;
+    memory_results_.sent();
     return true;
 }
 
@@ -432,8 +429,8 @@ void RankRuntime::send_result(wire::Result result) {
         {
             const std::lock_guard lock(mutex_);
             tasks_.erase(result.task_id);
-            result.last_event = last_event_;
         }
+        result.last_event = events_->last_fired();
         if (send_by_memory(result)) return;
     }
     // The task is over for an abort only when its result is on its way.
@@ -441,8 +438,8 @@ void RankRuntime::send_result(wire::Result result) {
         {
             const std::lock_guard lock(mutex_);
             tasks_.erase(result.task_id);
-            result.last_event = last_event_;
         }
+        result.last_event = events_->last_fired();
         const auto sent = channels_->send(ChannelKind::execution, result);
         if (sent) return;
         wire::Result failed;
@@ -483,61 +480,26 @@ Shareable RankRuntime::execute(const wire::Execute& message, Context& context, c
     }
 }
 
-void RankRuntime::handle(const wire::ParentEvent& message) {
-    wire::EventDone done;
-    done.event_id = message.event_id;
-    if (message.type.empty()) {
-        // Stands for an event that could not be understood.
-    } else if (initialised_) {
-        const ScopedCause cause({0, message.event_id});
-        Context context = context_from(message.context);
-        engine_->deliver_event(message.type, context, EventOrigin::parent);
-        if (message.want_changes) done.changes = context.changes();
-    } else {
+ContextChanges RankRuntime::handle(const wire::ParentEvent& message) {
+    if (!initialised_) {
         log::error("event " + message.type + " came before the components were built");
+        return {};
     }
-    loop_.post([this, done = std::move(done)] {
-        const auto sent = channels_->send(ChannelKind::handler, done);
-        if (!sent) {
-            log::error("event changes cannot be sent: " + sent.error());
-            wire::EventDone bare;
-            bare.event_id = done.event_id;
-            (void)channels_->send(ChannelKind::handler, bare);
-        }
-        ++handled_events_;
-        close_when_handled();
-    });
+    const ScopedCause cause({0, message.event_id});
+    Context context = context_from(message.context);
+    engine_->deliver_event(message.type, context, EventOrigin::parent, -1, message.one_way);
+    return message.want_changes && bootstrap_.rank == 0 ? context.changes() : ContextChanges{};
 }
 
 void RankRuntime::relay(const std::string& type, Context& context) {
-    if (lane_->depth() >= EventLane::kMaxDepth) {
-        throw std::runtime_error("events are nested deeper than " + std::to_string(EventLane::kMaxDepth));
-    }
     wire::FireEvent message;
     message.type = type;
     message.task_id = current_cause.task_id;
     message.parent_event = current_cause.parent_event;
     message.changes = context.changes();
-    const auto answer = std::make_shared<PendingAnswer>();
-    {
-        // Number and place in the queue together, so that numbers leave in order.
-        const std::lock_guard lock(mutex_);
-        if (ended_) throw std::runtime_error("the parent is gone");
-        message.event_id = ++last_event_;
-        answers_.emplace(message.event_id, answer);
-        loop_.post([this, message = std::move(message), answer] {
-            if (const auto sent = channels_->send(ChannelKind::relay, message); !sent) {
-                // Numbers have no gaps: an event without a type only takes the number.
-                wire::FireEvent bare;
-                bare.event_id = message.event_id;
-                lane_->settle(answer, {}, sent.error());
-                (void)channels_->send(ChannelKind::relay, bare);
-            }
-        });
-    }
-    lane_->wait(answer, std::chrono::steady_clock::now() + kAnswerTimeout);
-    if (!answer->error.empty()) throw std::runtime_error("event was not handled by the parent: " + answer->error);
-    context.apply(answer->changes);
+    const auto one_way = context.get(property::kOneWay);
+    message.one_way = one_way && one_way->boolean_or(false);
+    context.apply(events_->fire(std::move(message)));
 }
 
 /// The message holds the whole context: what it lacks is gone, sticky or not.

@@ -19,7 +19,9 @@
 #include "rankexec/core/system/event_loop.hpp"
 #include "rankexec/ipc/channel/event_lane.hpp"
 #include "rankexec/ipc/channel/peer_channels.hpp"
+#include "rankexec/ipc/channel/ring_messages.hpp"
 #include "rankexec/ipc/transport/memory_link.hpp"
+#include "rankexec/worker/rank_events.hpp"
 #include "rankexec/worker/stack_sampler.hpp"
 
 namespace rankexec::worker {
@@ -57,6 +59,7 @@ private:
     void on_bad_body(std::uint16_t type, const wire::DecodeError& error);
     void abort_task(std::uint64_t task_id, const std::string& reason);
     void close_when_handled();
+    void make_events();
     void report_stack(std::uint64_t task_id);
 
     // On run()'s thread.
@@ -73,7 +76,7 @@ private:
     [[nodiscard]] Shareable execute(const wire::Execute& message, Context& context, const Signal& abort);
 
     // On the lane's thread.
-    void handle(const wire::ParentEvent& message);
+    [[nodiscard]] ContextChanges handle(const wire::ParentEvent& message);
 
     // On the thread that fires.
     void relay(const std::string& type, Context& context);
@@ -93,13 +96,12 @@ private:
     bool memory_over_ = false;                ///< run()'s thread: nothing more is read from it
     Interrupt interrupt_;                     ///< ends run()'s wait for memory_
     bool by_memory_ = false;                  ///< run()'s thread: how the task came, and its result goes
-    std::uint64_t memory_received_ = 0;       ///< run()'s thread: number of the last message there
-    std::uint64_t memory_sent_ = 0;           ///< likewise
+    RingInbox memory_tasks_;                  ///< run()'s thread
+    RingOutbox memory_results_;               ///< likewise
     std::unique_ptr<StackSampler> sampler_;   ///< of run()'s thread; asked by the reactor
     std::uint64_t close_after_ = 0;           ///< reactor thread: parent event to be handled before the end
-    bool closing_ = false;                    ///< reactor thread
+    std::atomic<bool> closing_{false};        ///< set by the reactor thread
     bool closed_ = false;                     ///< reactor thread
-    std::uint64_t handled_events_ = 0;        ///< reactor thread: parent events handled so far
 
     std::mutex mutex_;  ///< guards what follows
     std::condition_variable changed_;
@@ -107,14 +109,13 @@ private:
     std::map<std::uint64_t, Signal> tasks_;         ///< open tasks
     std::map<std::uint64_t, std::string> aborted_;  ///< aborts that came before their task
     std::uint64_t last_task_ = 0;                   ///< highest task id seen
-    std::map<std::uint64_t, std::shared_ptr<PendingAnswer>> answers_;
-    std::uint64_t last_event_ = 0;  ///< number of the last event sent to the parent
     bool ended_ = false;
 
     std::atomic<bool> initialised_{false};
     std::unique_ptr<Engine> engine_;
     Executor* executor_ = nullptr;
     std::uint64_t failed_at_ = 0;  ///< run()'s thread: when the last task's user code threw; 0: it did not
+    std::shared_ptr<RankEvents> events_;
     std::unique_ptr<EventLane> lane_;
 };
 

@@ -104,6 +104,7 @@ def rest(quick):
     yield limit("event", [2000], "events", 1, "event")
     yield ours("events 1", ["--repetitions", "3"], "events", 1)
     yield ours("event-rate 8", ["--repetitions", "3"], "event-rate", 8)
+    yield ours("event-stream 8", ["--repetitions", "5"], "event-stream", 8)
     for ranks in (1, 4, 8):
         yield Entry(f"spawn bare {ranks}", lambda programs, ranks=ranks: programs.bare_start(ranks, few), "start",
                     "limit, a bare C++ program", ranks, expected=f"spawn bare {ranks}")

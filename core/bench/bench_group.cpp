@@ -6,9 +6,12 @@
 #include <algorithm>
 #include <array>
 #include <condition_variable>
+#include <cstdint>
+#include <map>
 #include <mutex>
 #include <utility>
 
+#include "rankexec/core/bench/components.hpp"
 #include "rankexec/core/bench/process_usage.hpp"
 
 namespace rankexec::bench {
@@ -17,8 +20,13 @@ namespace rankexec::bench {
 class EventCounter : public Component {
 public:
     void handle_event(const std::string& /*type*/, Context& context) override {
-        if (!context.get(property::kFromRank)) return;
+        const auto rank = context.get(property::kFromRank);
+        if (!rank) return;
+        const auto number = context.integer_or(kNumber, 0);
         const std::lock_guard lock(mutex_);
+        auto& last = last_[rank->integer_or(0)];
+        in_order_ = in_order_ && (number <= 1 || number == last + 1);
+        last = number;
         ++count_;
         if (count_ >= wanted_) reached_.notify_all();
     }
@@ -38,6 +46,10 @@ public:
         const std::lock_guard lock(mutex_);
         return count_;
     }
+    [[nodiscard]] bool in_order() const {
+        const std::lock_guard lock(mutex_);
+        return in_order_;
+    }
 
 private:
     static constexpr std::size_t kNone = SIZE_MAX;
@@ -46,6 +58,8 @@ private:
     std::size_t count_ = 0;
     std::size_t wanted_ = kNone;
     bool over_ = false;
+    bool in_order_ = true;
+    std::map<std::int64_t, std::int64_t> last_;  ///< by rank: number of its last one-way event
 };
 
 namespace {
@@ -112,6 +126,7 @@ std::future<GroupReply> BenchGroup::request_execute(const std::string& task, con
 
 void BenchGroup::wait_for_events(std::size_t count) { counter_->wait_for(count); }
 std::size_t BenchGroup::events() const { return counter_->count(); }
+bool BenchGroup::events_in_order() const { return counter_->in_order(); }
 
 TensorBuffer BenchGroup::allocate(std::uint64_t bytes) const {
     return executor_->allocate(DType::uint8, {static_cast<std::int64_t>(bytes)});

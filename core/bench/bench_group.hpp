@@ -35,6 +35,8 @@ public:
     /// Waits until that many events have come from the ranks, or the run is aborted.
     void wait_for_events(std::size_t count);
     [[nodiscard]] std::size_t events() const;
+    /// Whether each rank's one-way events have come in the order in which they were fired.
+    [[nodiscard]] bool events_in_order() const;
 
     /// As MultiProcessExecutor::allocate.
     [[nodiscard]] TensorBuffer allocate(std::uint64_t bytes) const;

@@ -78,6 +78,11 @@ private:
     Shareable fire(const Shareable& input, Context& context) {
         const auto* const all = input.header(kAllRanks);
         const bool fires = (all != nullptr && all->boolean_or(false)) || context.integer_or(property::kRank, 0) == 0;
+        const auto* const one_way = input.header(kOneWay);
+        if (one_way != nullptr && one_way->boolean_or(false)) {
+            stream(fires ? number(input, kCount) : 0, context);
+            return {};
+        }
         std::vector<double> times(fires ? static_cast<std::size_t>(number(input, kCount)) : 0);
         for (auto& time : times) {
             const auto begin = std::chrono::steady_clock::now();
@@ -88,6 +93,13 @@ private:
         const auto count = static_cast<std::int64_t>(times.size());
         reply.tensors[kTimes] = Tensor::copy_of(std::span<const double>(times), {count});
         return reply;
+    }
+
+    void stream(std::int64_t count, Context& context) {
+        for (std::int64_t turn = 1; turn <= count; ++turn) {
+            context.set(kNumber, turn);
+            fire_one_way(kEvent, context);
+        }
     }
 
     Shareable wait(Context& context, const Signal& abort) {

@@ -27,8 +27,11 @@ inline constexpr const char* kSeed = "seed";
 inline constexpr const char* kInPlace = "in_place";  ///< true: build the tensor where allocate() says
 inline constexpr const char* kCount = "count";
 inline constexpr const char* kAllRanks = "all_ranks";  ///< true: not rank 0 alone
+inline constexpr const char* kOneWay = "one_way";      ///< true: nobody waits for answers
 
 inline constexpr const char* kEvent = "rankexec.bench.event";
+inline constexpr const char* kNumber =
+    "rankexec.bench.number";  ///< of a one-way event, from 1 in each task; a property
 inline constexpr const char* kWaiting = "rankexec.bench.waiting";
 
 void register_components(ComponentRegistry& registry);

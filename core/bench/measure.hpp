@@ -32,6 +32,7 @@ struct Bench {
 /// Each sample is one event; the sampler's repetitions are tasks that fire many.
 [[nodiscard]] tl::expected<std::vector<double>, Failure> measure_events(const Bench& bench);
 [[nodiscard]] tl::expected<void, Failure> measure_event_rate(const Bench& bench);
+[[nodiscard]] tl::expected<void, Failure> measure_event_stream(const Bench& bench);
 [[nodiscard]] tl::expected<std::vector<double>, Failure> measure_soak(const Bench& bench, Measurement& measurement);
 
 /// A group for each repetition.

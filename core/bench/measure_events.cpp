@@ -12,6 +12,7 @@ namespace {
 
 using Sample = tl::expected<double, Failure>;
 constexpr std::int64_t kEventsPerTask = 400;
+constexpr std::int64_t kEventsPerStream = 4000;
 
 Failure events_lost(std::size_t expected, std::size_t seen) {
     Failure failure;
@@ -59,6 +60,22 @@ Sample soak_once(const Bench& bench, PayloadSource& source, std::uint64_t turn) 
     return time;
 }
 
+/// Lets all ranks fire so many each, and checks that all have come, in order.
+tl::expected<void, Failure> stream(const Bench& bench, std::int64_t count) {
+    auto input = bench.group.input();
+    input.headers[kCount] = count;
+    input.headers[kAllRanks] = true;
+    input.headers[kOneWay] = true;
+    const auto expected = bench.group.events() + static_cast<std::size_t>(count * bench.where.ranks);
+    if (auto done = bench.group.execute(task::kFire, input, false); !done) return tl::unexpected(done.error());
+    if (bench.group.events() != expected) return tl::unexpected(events_lost(expected, bench.group.events()));
+    if (bench.group.events_in_order()) return {};
+    Failure failure;
+    failure.code = ReturnCode::execution_result_error;
+    failure.message = "events have come in another order than they were fired in";
+    return tl::unexpected(std::move(failure));
+}
+
 }  // namespace
 
 tl::expected<std::vector<double>, Failure> measure_events(const Bench& bench) {
@@ -79,6 +96,14 @@ tl::expected<void, Failure> measure_event_rate(const Bench& bench) {
         const auto fired = fire(bench, kEventsPerTask, true);
         if (!fired) return tl::unexpected(fired.error());
         return static_cast<double>(kEventsPerTask * bench.where.ranks) * 1e6 / microseconds_since(begin);
+    });
+}
+
+tl::expected<void, Failure> measure_event_stream(const Bench& bench) {
+    return bench.sampler.run_metered(bench.meter, [&]() -> Sample {
+        const auto begin = Clock::now();
+        if (auto done = stream(bench, kEventsPerStream); !done) return tl::unexpected(done.error());
+        return static_cast<double>(kEventsPerStream * bench.where.ranks) * 1e6 / microseconds_since(begin);
     });
 }
 

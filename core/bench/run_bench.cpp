@@ -33,6 +33,7 @@ Done measure_on_group(const Bench& bench, Measurement& measurement) {
                                            : measure_small_task(bench, options.task, options.all_results);
         case Scenario::events: return take(measure_events(bench), measurement);
         case Scenario::event_rate: measurement.unit = "events/s"; return measure_event_rate(bench);
+        case Scenario::event_stream: measurement.unit = "events/s"; return measure_event_stream(bench);
         default: return take(measure_soak(bench, measurement), measurement);
     }
 }

@@ -14,7 +14,8 @@ Plan usual_plan(const Case& where) {
         case Scenario::stop:
         case Scenario::death: return {1, 10};
         case Scenario::events:
-        case Scenario::event_rate: return {1, 5};
+        case Scenario::event_rate:
+        case Scenario::event_stream: return {1, 5};
         case Scenario::soak: return {0, 0};
         default: break;
     }

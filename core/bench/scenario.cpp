@@ -24,6 +24,7 @@ constexpr std::array kRows{
     Row{Scenario::task, "task", "Your task", true, true},
     Row{Scenario::events, "events", "Round trip of an event, rank to parent", false, false},
     Row{Scenario::event_rate, "event-rate", "Events of all ranks at once", false, false},
+    Row{Scenario::event_stream, "event-stream", "Events of all ranks at once, one way", false, false},
     Row{Scenario::start, "start", "Start of a group until it is ready", false, true},
     Row{Scenario::stop, "stop", "End of a group", false, true},
     Row{Scenario::death, "death", "Death of a rank until execute() returns", false, false},

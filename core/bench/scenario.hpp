@@ -12,18 +12,19 @@ namespace rankexec::bench {
 
 /// What is measured; docs/bench.md says for each what lies inside the timed part.
 enum class Scenario {
-    round_trip,   ///< a small task to all ranks, the answer of rank 0
-    all_results,  ///< the same, with the answers of all ranks
-    hand_out,     ///< a tensor to all ranks, which look at it after the timed part
-    fan_out,      ///< a tensor to all ranks, which read all of it
-    gather,       ///< a tensor from every rank, read by the parent
-    task,         ///< the user's task, with a tensor when a payload is given
-    events,       ///< an event of rank 0, handled by a component of the parent, and back
-    event_rate,   ///< events of all ranks at once, each waiting for its answer
-    start,        ///< from nothing to a group that is ready
-    stop,         ///< finalise of a group in which all obey
-    death,        ///< SIGKILL of a rank until execute() returns with the failure
-    soak,         ///< tasks, tensors and events in turn for a while: do they slow down, does memory grow?
+    round_trip,    ///< a small task to all ranks, the answer of rank 0
+    all_results,   ///< the same, with the answers of all ranks
+    hand_out,      ///< a tensor to all ranks, which look at it after the timed part
+    fan_out,       ///< a tensor to all ranks, which read all of it
+    gather,        ///< a tensor from every rank, read by the parent
+    task,          ///< the user's task, with a tensor when a payload is given
+    events,        ///< an event of rank 0, handled by a component of the parent, and back
+    event_rate,    ///< events of all ranks at once, each waiting for its answer
+    event_stream,  ///< events of all ranks at once, one way
+    start,         ///< from nothing to a group that is ready
+    stop,          ///< finalise of a group in which all obey
+    death,         ///< SIGKILL of a rank until execute() returns with the failure
+    soak,          ///< tasks, tensors and events in turn for a while: do they slow down, does memory grow?
 };
 
 /// By name: "round-trip", ...; nothing for any other word.

@@ -20,6 +20,8 @@ void Component::quiesce() {}
 
 void Component::fire_event(const std::string& type, Context& context) { engine().fire_event(type, context); }
 
+void Component::fire_one_way(const std::string& type, Context& context) { engine().fire_one_way(type, context); }
+
 Engine& Component::engine() const {
     if (engine_ == nullptr) throw std::logic_error("component used before it was added to an engine");
     return *engine_;

@@ -40,6 +40,13 @@ protected:
     /// Throws std::logic_error before the component was added to an Engine.
     void fire_event(const std::string& type, Context& context);
 
+    /// Likewise, but returns when this process's components have handled it and it is on its way to the other side:
+    /// what those there set or remove is not seen here, and only they learn of what goes wrong there. In order with all
+    /// events that this process fires, and none is lost while the group is up: who fires faster than the other side
+    /// handles waits for room. A task's execute() returns to its caller only when all events that were fired before
+    /// its end have been handled.
+    void fire_one_way(const std::string& type, Context& context);
+
     /// Memory for a tensor of a task's reply; as Engine::allocate. From the heap before the component was added to an
     /// Engine.
     [[nodiscard]] TensorBuffer allocate(DType dtype, Shape shape) const;

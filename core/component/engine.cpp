@@ -108,10 +108,17 @@ Context Engine::new_context() const { return Context(state_->sticky); }
 
 void Engine::fire_event(const std::string& type, Context& context) { deliver_event(type, context, EventOrigin::local); }
 
-void Engine::deliver_event(const std::string& type, Context& context, EventOrigin origin, int rank) {
+void Engine::fire_one_way(const std::string& type, Context& context) {
+    deliver_event(type, context, EventOrigin::local, -1, true);
+}
+
+void Engine::deliver_event(const std::string& type, Context& context, EventOrigin origin, int rank, bool one_way) {
     const ScopedProperty scoped_origin(context, property::kEventOrigin, name_of(origin));
     std::optional<ScopedProperty> scoped_rank;
     if (origin == EventOrigin::rank) scoped_rank.emplace(context, property::kFromRank, rank);
+    std::optional<ScopedProperty> scoped_one_way;
+    // An event that a handler of a one-way event fires with the same context is not one-way for that.
+    if (one_way || context.property(property::kOneWay)) scoped_one_way.emplace(context, property::kOneWay, one_way);
     for (const auto& component : state_->components) {
         try {
             component->handle_event(type, context);

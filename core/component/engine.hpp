@@ -57,9 +57,13 @@ public:
     /// exception is logged and the next component still sees the event.
     void fire_event(const std::string& type, Context& context);
 
+    /// Likewise, but the other side sends no answer; as Component::fire_one_way.
+    void fire_one_way(const std::string& type, Context& context);
+
     /// Fires an event that came from elsewhere: while it is handled, the context holds its origin
-    /// and, for `EventOrigin::rank`, the rank.
-    void deliver_event(const std::string& type, Context& context, EventOrigin origin, int rank = -1);
+    /// and, for `EventOrigin::rank`, the rank; and whether it is `one_way`.
+    void deliver_event(const std::string& type, Context& context, EventOrigin origin, int rank = -1,
+                       bool one_way = false);
 
 private:
     struct State;

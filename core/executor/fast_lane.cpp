@@ -16,8 +16,11 @@ FastLane::FastLane(EventLoop& loop, TaskTurn& turn, std::shared_ptr<ParentMemory
       memory_(std::move(memory)),
       identity_(std::move(identity)),
       hooks_(std::move(hooks)),
-      received_(static_cast<std::size_t>(identity_.world_size)),
-      handled_(static_cast<std::size_t>(identity_.world_size)) {}
+      tasks_({identity_.run_id, identity_.incarnation, wire::kAllRanks}) {
+    for (int rank = 0; rank < identity_.world_size; ++rank) {
+        inboxes_.emplace_back(RingIdentity{identity_.run_id, identity_.incarnation, rank});
+    }
+}
 
 // ---- on the loop --------------------------------------------------------------------------------
 
@@ -46,13 +49,9 @@ void FastLane::detach() {
     hooks_ = {};
 }
 
-std::optional<Context> FastLane::context_of(std::uint64_t id) const {
+bool FastLane::has(std::uint64_t id) const {
     const std::lock_guard lock(mutex_);
-    return current_ == id ? context_ : std::nullopt;
-}
-
-void FastLane::count_handled_event(int rank) {
-    handled_[static_cast<std::size_t>(rank)].fetch_add(1, std::memory_order_release);
+    return current_ == id;
 }
 
 /// With the task's reply, which any of the results may bring about, the next task may be here, whose thread receives.
@@ -74,7 +73,6 @@ void FastLane::take_over(GroupTask&& task, RankResults&& results, bool sent) {
     {
         const std::lock_guard lock(mutex_);
         current_ = 0;
-        context_.reset();
         over = end_.has_value();
     }
     turn_.hand_over();
@@ -101,17 +99,18 @@ GroupReply FastLane::run(GroupTask task, const Signal& abort) {
     {
         const std::lock_guard lock(mutex_);
         current_ = id;
-        context_ = task.context;
         over = end_.has_value();
         wanted_ = over;
     }
     expected_ = -1;
+    events_->begin_task(id, task.context);
     const auto subscription = abort.on_trigger([self = shared_from_this(), id](const std::string& reason) {
         self->loop_.post([self, id, reason = reason.empty() ? "aborted" : reason] { self->abort(id, reason); });
     });
-    RankResults results(received_.size());
+    RankResults results(inboxes_.size());
     if (over || !send(task)) return by_session(std::move(task), std::move(results), false);
     if (!collect(task, results)) return by_session(std::move(task), std::move(results), true);
+    events_->end_task(id);
     auto reply = reply_to(task, std::move(results));
     leave();
     return reply;
@@ -119,14 +118,9 @@ GroupReply FastLane::run(GroupTask task, const Signal& abort) {
 
 /// False when the session has to send it, which also tells of what cannot be sent at all.
 bool FastLane::send(const GroupTask& task) {
-    wire::Envelope envelope;
-    envelope.run_id = identity_.run_id;
-    envelope.incarnation = identity_.incarnation;
-    envelope.rank = wire::kAllRanks;
-    envelope.sequence = sent_ + 1;
-    const auto frames = wire::encode(std::move(envelope), message_of(task));
+    const auto frames = tasks_.encode(message_of(task));
     if (!frames || !memory_->send_to_all(*frames)) return false;
-    ++sent_;
+    tasks_.sent();
     return true;
 }
 
@@ -147,8 +141,7 @@ bool FastLane::collect(const GroupTask& task, RankResults& results) {
                 const auto events = next->last_event;
                 const bool well = next->reply.ok();
                 result = std::move(next);
-                const auto handled = handled_[static_cast<std::size_t>(rank)].load(std::memory_order_acquire);
-                if (!well || events > handled) return false;
+                if (!well || !await_events(rank, events, deadline)) return false;
             } else if (!memory_->wait(rank, interrupt_, seen, deadline) && deadline &&
                        EventLoop::Clock::now() >= *deadline) {
                 return false;
@@ -156,6 +149,21 @@ bool FastLane::collect(const GroupTask& task, RankResults& results) {
         }
     }
     return true;
+}
+
+/// Those that the rank fired before its result.
+bool FastLane::await_events(int rank, std::uint64_t last, std::optional<EventLoop::Clock::time_point> deadline) {
+    if (events_->handled(rank) >= last) return true;
+    events_->watch(&interrupt_);
+    bool handled = false;
+    for (;;) {
+        const auto seen = interrupt_.value();
+        handled = events_->handled(rank) >= last;
+        if (handled || wanted_ || broken_ || (deadline && EventLoop::Clock::now() >= *deadline)) break;
+        interrupt_.wait(seen, deadline);
+    }
+    events_->watch(nullptr);
+    return handled;
 }
 
 GroupReply FastLane::by_session(GroupTask task, RankResults results, bool sent) {
@@ -195,7 +203,6 @@ void FastLane::leave() {
     {
         const std::lock_guard lock(mutex_);
         current_ = 0;
-        context_.reset();
     }
     if (!turn_.leave_lane()) return;
     loop_.post([self = shared_from_this()] {
@@ -208,29 +215,17 @@ void FastLane::leave() {
 /// Of a rank that breaks the rules nothing more is read.
 std::optional<wire::Result> FastLane::next_result(int rank) {
     if (broken_) return std::nullopt;
-    auto received = memory_->receive(rank);
-    if (received.taken == RingReader::Taken::nothing) return std::nullopt;
-    if (received.taken == RingReader::Taken::corrupt) return broken(rank, "its ring in shared memory makes no sense");
-    auto decoded = wire::decode(received.frames);
-    if (!decoded) {
-        auto error = decoded.error();
-        if (!received.error.empty()) error.message = received.error;
-        const auto envelope = wire::decode_envelope(received.frames.front().bytes);
-        auto stand_in = envelope ? stand_in_for(envelope->type, error) : std::nullopt;
-        if (!stand_in) return broken(rank, error.message);
-        log::error("rank " + std::to_string(rank) + ": " + error.message);
-        decoded = wire::Decoded{*envelope, std::move(*stand_in)};
+    auto read = inboxes_[static_cast<std::size_t>(rank)].read(memory_->receive(rank));
+    if (read.bad_body) {
+        log::error("rank " + std::to_string(rank) + ": " + read.bad_body->message);
+        read.message = stand_in_for(read.type, *read.bad_body);
+        if (!read.message) read.broken = read.bad_body->message;
     }
-    const auto& envelope = decoded->envelope;
-    auto& last = received_[static_cast<std::size_t>(rank)];
-    if (envelope.run_id != identity_.run_id || envelope.incarnation != identity_.incarnation || envelope.rank != rank ||
-        envelope.sequence != last + 1) {
-        return broken(rank, "its shared memory holds a message of another run, or one that is out of order");
-    }
-    last = envelope.sequence;
-    auto* const result = std::get_if<wire::Result>(&decoded->message);
+    if (!read.broken.empty()) return broken(rank, std::move(read.broken));
+    if (!read.message) return std::nullopt;
+    auto* const result = std::get_if<wire::Result>(&*read.message);
     if (result == nullptr) {
-        return broken(rank, std::string(wire::name_of(decoded->message)) + " is no message for shared memory");
+        return broken(rank, std::string(wire::name_of(*read.message)) + " is no message for shared memory");
     }
     return std::move(*result);
 }

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "rankexec/core/executor/group_events.hpp"
 #include "rankexec/core/executor/group_task.hpp"
 #include "rankexec/core/executor/task_turn.hpp"
 #include "rankexec/core/system/event_loop.hpp"
@@ -20,7 +21,7 @@ namespace rankexec {
 
 /// The short way of a task: from the thread that calls execute() through shared memory to ranks on this host, and back,
 /// past the reactor. It knows one case, that every rank answers and all is well. In every other (an abort, a deadline,
-/// a rank's failure or end, a result that came over ZeroMQ, an event that is not handled yet) it hands the task over to
+/// a rank's failure or end, a result that came over ZeroMQ) it hands the task over to
 /// the session, with the results that have come; from then on the caller's thread only tells the loop that there is
 /// something in memory.
 ///
@@ -53,6 +54,8 @@ public:
     [[nodiscard]] ParentMemory& memory() noexcept { return *memory_; }
 
     // ---- on the loop ----
+    /// Before the first task.
+    void set_events(std::shared_ptr<GroupEvents> events) { events_ = std::move(events); }
     /// The task with that number, or with any, shall be handed over, if it is here.
     void request_hand_over(std::optional<std::uint64_t> id = std::nullopt);
     /// For good: a task that is here, and not handed over yet, ends with that failure.
@@ -61,11 +64,8 @@ public:
     [[nodiscard]] bool closed() const noexcept { return closed_; }
     /// The session is going. No hook is called any more.
     void detach();
-    /// The context of the task with that number, if it is here.
-    [[nodiscard]] std::optional<Context> context_of(std::uint64_t id) const;
-    [[nodiscard]] bool has(std::uint64_t id) const { return context_of(id).has_value(); }
-    /// One more event of that rank has been handled.
-    void count_handled_event(int rank);
+    /// Whether the task with that number is here.
+    [[nodiscard]] bool has(std::uint64_t id) const;
     /// Between adopt() and the task's reply: hands out what has come by memory, for a judgement that counts who has
     /// answered.
     void drain();
@@ -84,6 +84,7 @@ private:
     // On the thread in run().
     [[nodiscard]] bool send(const GroupTask& task);
     [[nodiscard]] bool collect(const GroupTask& task, RankResults& results);
+    [[nodiscard]] bool await_events(int rank, std::uint64_t last, std::optional<EventLoop::Clock::time_point> deadline);
     [[nodiscard]] GroupReply by_session(GroupTask task, RankResults results, bool sent);
     void watch(const Outcome& outcome);
     void leave();
@@ -109,19 +110,18 @@ private:
     std::optional<std::pair<std::uint64_t, std::string>> abort_;  ///< of the task with that number: why
 
     // Of who has the memory.
-    std::uint64_t sent_ = 0;               ///< number of the last message to all
-    std::vector<std::uint64_t> received_;  ///< by rank: number of its last message
+    RingOutbox tasks_;
+    std::vector<RingInbox> inboxes_;  ///< by rank
 
-    std::vector<std::atomic<std::uint64_t>> handled_;  ///< by rank: its events that the parent has handled
-    Interrupt interrupt_;                              ///< wakes the thread in run()
-    std::atomic<bool> wanted_{false};                  ///< the task here shall be handed over
-    std::atomic<bool> broken_{false};                  ///< a rank's ring must not be used any more
+    std::shared_ptr<GroupEvents> events_;
+    Interrupt interrupt_;              ///< wakes the thread in run()
+    std::atomic<bool> wanted_{false};  ///< the task here shall be handed over
+    std::atomic<bool> broken_{false};  ///< a rank's ring must not be used any more
     std::atomic<bool> closed_{false};
     std::atomic<int> expected_{-1};
 
     mutable std::mutex mutex_;   ///< guards what follows
     std::uint64_t current_ = 0;  ///< number of the task that is here, not handed over; 0: none
-    std::optional<Context> context_;
     std::optional<Failure> end_;
 };
 

@@ -11,11 +11,12 @@
 
 namespace rankexec {
 GroupSession::GroupSession(EventLoop& loop, const MultiProcessOptions& options, std::uint32_t incarnation,
-                           TaskTurn& turn, Hooks hooks)
+                           TaskTurn& turn, EventLane& event_lane, Hooks hooks)
     : loop_(loop),
       options_(options),
       incarnation_(incarnation),
       turn_(turn),
+      event_lane_(event_lane),
       hooks_(std::move(hooks)),
       ranks_(static_cast<std::size_t>(options.group.world_size)),
       tails_([this](const wire::ReportTail& ask) {
@@ -27,6 +28,7 @@ GroupSession::~GroupSession() {
     if (open_) drop_timers(*open_);
     for (const auto& task : queue_) loop_.cancel(task.deadline_timer);
     if (lane_) lane_->detach();
+    if (events_) events_->detach();
 }
 
 void GroupSession::launch(Context context, std::function<void(tl::expected<void, Failure>)> on_ready) {
@@ -58,6 +60,8 @@ void GroupSession::launch(Context context, std::function<void(tl::expected<void,
     auto started = RankGroup::start(loop_, options_.group, std::move(callbacks), true, incarnation_);
     if (!started) {
         close_lane();
+        memory_server_.reset();
+        memory_.reset();
         failure_ = started.error();
         complete(*failure_);
         fail_everything(*failure_);
@@ -112,6 +116,7 @@ bool GroupSession::advance(GroupEvent event) {
     if (state_ == GroupState::ready) {
         loop_.cancel(ready_timer_);
         open_lane();
+        hooks_.on_events(events_);
         if (auto callback = std::exchange(on_ready_, nullptr)) callback({});
     }
     if (state_ == GroupState::idle || state_ == GroupState::failed) {
@@ -125,6 +130,28 @@ bool GroupSession::advance(GroupEvent event) {
 
 /// Without it, or when a rank cannot take it, everything goes over ZeroMQ.
 void GroupSession::offer_memory(const Bootstrap& bootstrap) {
+    share_memory(bootstrap);
+    take_events(bootstrap);
+}
+
+void GroupSession::take_events(const Bootstrap& bootstrap) {
+    GroupEvents::Hooks hooks;
+    hooks.handle = hooks_.handle_event;
+    hooks.send_answer = [this](int rank, const wire::EventHandled& answer) {
+        if (relay_) send(*relay_, rank, answer);
+    };
+    hooks.send_event = [this](const wire::EncodedBody& to_first, const wire::EncodedBody& to_others) {
+        send_event(to_first, to_others);
+    };
+    hooks.on_handled = [this] { finish_task_if_complete(); };
+    hooks.on_violation = [this](int rank, const std::string& why) { on_violation(rank, why); };
+    events_ = std::make_shared<GroupEvents>(loop_, event_lane_,
+                                            RingIdentity{bootstrap.run_id, bootstrap.incarnation, wire::kAllRanks},
+                                            options_.group.world_size, memory_, std::move(hooks));
+    event_lane_.set_source(events_);
+}
+
+void GroupSession::share_memory(const Bootstrap& bootstrap) {
     if (options_.transport == Transport::zeromq || !can_sleep_on_two()) return;
     auto sizes = ParentMemory::sizes_for(options_.group.world_size);
     sizes.payload_bytes = options_.shared_memory_limit;
@@ -141,14 +168,17 @@ void GroupSession::offer_memory(const Bootstrap& bootstrap) {
     auto server = MemoryServer::start(bootstrap, *memory);
     if (!server) return log::info("no shared memory for tasks: " + server.error());
     memory_server_ = std::move(*server);
+    memory_ = std::move(*memory);
     lane_ = std::make_shared<FastLane>(
-        loop_, turn_, std::move(*memory),
-        FastLane::Identity{bootstrap.run_id, bootstrap.incarnation, options_.group.world_size}, std::move(hooks));
+        loop_, turn_, memory_, FastLane::Identity{bootstrap.run_id, bootstrap.incarnation, options_.group.world_size},
+        std::move(hooks));
 }
 
 void GroupSession::open_lane() {
-    if (!lane_) return;
     const auto without = std::ranges::find_if_not(ranks_, &Rank::has_memory);
+    events_->open(context_, without == ranks_.end());
+    if (!lane_) return;
+    lane_->set_events(events_);
     if (without == ranks_.end()) return hooks_.on_lane(lane_);
     log::info("rank " + std::to_string(without - ranks_.begin()) + " shares no memory with us; tasks go over ZeroMQ");
     close_lane();
@@ -156,7 +186,6 @@ void GroupSession::open_lane() {
 
 /// Its memory is returned, but for what callers still hold.
 void GroupSession::close_lane() {
-    memory_server_.reset();
     if (lane_) std::exchange(lane_, nullptr)->detach();
 }
 
@@ -172,7 +201,7 @@ void GroupSession::on_execution(int rank, wire::Message&& message) {
 
 void GroupSession::on_handler(int rank, wire::Message&& message) {
     if (auto* done = std::get_if<wire::EventDone>(&message)) {
-        on_event_done(rank, std::move(*done));
+        events_->done(rank, std::move(*done));
         return;
     }
     if (auto* stack = std::get_if<wire::StackReport>(&message)) {
@@ -185,8 +214,7 @@ void GroupSession::on_handler(int rank, wire::Message&& message) {
 
 void GroupSession::on_relay(int rank, wire::Message&& message) {
     if (auto* event = std::get_if<wire::FireEvent>(&message)) {
-        const auto context = context_of(*event);
-        hooks_.on_rank_event(rank, std::move(*event), context);
+        events_->receive(rank, std::move(*event));
         return;
     }
     rank_at(rank).relay_attached = true;
@@ -210,7 +238,8 @@ void GroupSession::on_hello(int rank, wire::Hello&& hello) {
         return std::ranges::find(hello.capabilities, capability) != hello.capabilities.end();
     };
     entry.reports_stacks = has(wire::kStackReports);
-    entry.has_memory = has(wire::kSharedMemory) && lane_ && lane_->memory().has(rank);
+    entry.has_memory = has(wire::kSharedMemory) && memory_ && memory_->has(rank);
+    if (entry.has_memory) events_->add_rank(rank);
     on_attached(rank);
 }
 
@@ -336,8 +365,10 @@ void GroupSession::fail_everything(const Failure& failure) {
         reply.reply = Shareable::failed(failure);
         task.on_done(std::move(reply));
     }
-    auto events = std::exchange(events_, {});
-    for (auto& [id, event] : events) event.event.on_done({}, failure.message);
+    if (events_) {
+        hooks_.on_events(nullptr);
+        events_->fail(failure.message);
+    }
 }
 
 // ---- end ----------------------------------------------------------------------------------------
@@ -371,8 +402,9 @@ void GroupSession::close(std::function<void()> on_gone) {
 void GroupSession::tell_ranks_to_close(const std::string& reason) {
     if (told_to_close_ || !execution_) return;
     told_to_close_ = true;
+    const auto last_event = events_->stop_firing();
     for (int rank = 0; rank < options_.group.world_size; ++rank) {
-        send(*execution_, rank, wire::Close{rank_at(rank).initialised ? last_event_ : 0, reason});
+        send(*execution_, rank, wire::Close{rank_at(rank).initialised ? last_event : 0, reason});
     }
 }
 
@@ -410,11 +442,13 @@ void GroupSession::on_group_ended(const wire::SupervisionEnded& report) {
         execution_.reset();
         handler_.reset();
         relay_.reset();
-        memory_server_.reset();
         group_.reset();
         // What was submitted since then found a group that was still ready.
         if (failure_) fail_everything(*failure_);
         close_lane();
+        memory_server_.reset();
+        events_->detach();
+        memory_.reset();
         advance(GroupEvent::gone);
     });
 }

@@ -13,6 +13,7 @@
 
 #include "rankexec/core/executor/fast_lane.hpp"
 #include "rankexec/core/executor/first_cause.hpp"
+#include "rankexec/core/executor/group_events.hpp"
 #include "rankexec/core/executor/group_lifecycle.hpp"
 #include "rankexec/core/executor/group_task.hpp"
 #include "rankexec/core/executor/multi_process_executor.hpp"
@@ -33,24 +34,20 @@ namespace rankexec {
 class GroupSession {
 public:
     struct Hooks {
-        /// `context`: what the event's changes are relative to.
-        std::function<void(int rank, wire::FireEvent&&, Context context)> on_rank_event;
+        /// As GroupEvents::Hooks::handle.
+        std::function<wire::EventHandled(int rank, const wire::FireEvent&, Context& context)> handle_event;
         std::function<void(wire::RankOutput&&)> on_output;
         /// After each change of state.
         std::function<void(GroupState)> on_state;
         /// Tasks may take this lane from now on; nullptr: none any more.
         std::function<void(std::shared_ptr<FastLane>)> on_lane;
-    };
-    struct Event {
-        std::string type;
-        Context context;
-        bool all_ranks = false;  ///< wait for every rank, not only for rank 0
-        std::function<void(ContextChanges&&, std::string error)> on_done;
+        /// Events may be fired there from now on; nullptr: nowhere any more.
+        std::function<void(std::shared_ptr<GroupEvents>)> on_events;
     };
 
-    /// `turn` is shared by all incarnations.
+    /// `turn` and `event_lane` are shared by all incarnations.
     GroupSession(EventLoop& loop, const MultiProcessOptions& options, std::uint32_t incarnation, TaskTurn& turn,
-                 Hooks hooks);
+                 EventLane& event_lane, Hooks hooks);
     ~GroupSession();
 
     void launch(Context context, std::function<void(tl::expected<void, Failure>)> on_ready);
@@ -58,9 +55,6 @@ public:
     /// Whose turn it is may have changed.
     void start_next_task();
     void abort_task(std::uint64_t id, const std::string& reason);
-    void send_event(Event event);
-    /// The parent's handlers have seen the event.
-    void answer_rank_event(int rank, wire::EventHandled answer);
     void acknowledge_output(int rank, std::size_t bytes);
     /// Ends the group. `on_gone` when nothing is left.
     void close(std::function<void()> on_gone);
@@ -83,7 +77,6 @@ private:
         bool has_memory = false;      ///< it shares memory with us
         std::int64_t pid = 0;
         std::string host;
-        std::uint64_t handled_events = 0;  ///< how many of this rank's events the parent has handled
         [[nodiscard]] bool connected() const { return hello && handler_attached && relay_attached; }
     };
     struct OpenTask {
@@ -100,12 +93,6 @@ private:
         EventLoop::TimerId tail_timer = 0;
         EventLoop::TimerId grace_timer = 0;
     };
-    struct OpenEvent {
-        Event event;
-        std::set<int> awaited;
-        ContextChanges changes;
-    };
-
     bool advance(GroupEvent event);
 
     void on_execution(int rank, wire::Message&& message);
@@ -115,12 +102,14 @@ private:
     void on_attached(int rank);
     void on_initialised(int rank, wire::Initialised&& message);
     void on_result(int rank, wire::Result&& result);
-    void on_event_done(int rank, wire::EventDone&& done);
     void on_violation(int rank, const std::string& why);
     void on_rank_exited(const wire::RankExited& report);
     void on_group_ended(const wire::SupervisionEnded& report);
 
     void offer_memory(const Bootstrap& bootstrap);
+    void share_memory(const Bootstrap& bootstrap);
+    void take_events(const Bootstrap& bootstrap);
+    void send_event(const wire::EncodedBody& to_first, const wire::EncodedBody& to_others);
     void open_lane();
     void close_lane();
     void adopt(GroupTask&& task, RankResults&& results, bool sent);
@@ -154,7 +143,6 @@ private:
     [[nodiscard]] Failure failure_of_rank(int rank, ReturnCode code, std::string message) const;
     [[nodiscard]] ReturnCode code_of_loss() const;
     [[nodiscard]] FirstCause::Clock::time_point time_of_failure(int rank, const wire::Result& result) const;
-    [[nodiscard]] Context context_of(const wire::FireEvent& event) const;
     void send(ParentChannel& channel, int rank, const wire::Message& message);
     Rank& rank_at(int rank) { return ranks_.at(static_cast<std::size_t>(rank)); }
 
@@ -162,13 +150,16 @@ private:
     const MultiProcessOptions& options_;
     std::uint32_t incarnation_;
     TaskTurn& turn_;
+    EventLane& event_lane_;
     Hooks hooks_;
     GroupState state_ = GroupState::idle;
     std::unique_ptr<RankGroup> group_;
     std::optional<ParentChannel> execution_;
     std::optional<ParentChannel> handler_;
     std::optional<ParentChannel> relay_;
-    std::shared_ptr<FastLane> lane_;                           ///< nullptr: all goes over ZeroMQ
+    std::shared_ptr<ParentMemory> memory_;                     ///< nullptr: all goes over ZeroMQ
+    std::shared_ptr<FastLane> lane_;                           ///< nullptr: tasks go over ZeroMQ
+    std::shared_ptr<GroupEvents> events_;                      ///< from launch() on
     std::unique_ptr<MemoryServer> memory_server_;              ///< gives the ranks their memory
     std::vector<std::pair<int, wire::Result>> early_results_;  ///< over ZeroMQ, of the task that is in the lane
     std::vector<Rank> ranks_;
@@ -179,8 +170,6 @@ private:
     std::deque<GroupTask> queue_;
     std::optional<OpenTask> open_;
     StderrTails tails_;  ///< of the ranks that failed in the open task, or while they built their components
-    std::map<std::uint64_t, OpenEvent> events_;
-    std::uint64_t last_event_ = 0;  ///< number of the last event that was sent
     FirstCause loss_;
     std::optional<Failure> failure_;
     std::vector<std::int64_t> surviving_pids_;

@@ -67,6 +67,7 @@ void GroupSession::start_next_task() {
     open_->task = std::move(queue_.front());
     queue_.pop_front();
     open_->results.resize(ranks_.size());
+    events_->begin_task(open_->task.id, open_->task.context);
     send_open_task();
 }
 
@@ -293,8 +294,8 @@ void GroupSession::finish_task_if_complete() {
     if (!open_) return;
     for (std::size_t rank = 0; rank < ranks_.size(); ++rank) {
         const auto& result = open_->results[rank];
-        // Events that the rank fired before its result come over another socket.
-        if (!result || ranks_[rank].handled_events < result->last_event) return;
+        // Events that the rank fired before its result come on another way.
+        if (!result || !events_->wait_in_session(static_cast<int>(rank), result->last_event)) return;
     }
     // A failed rank may be the victim of one whose death is about to be reported.
     if (!open_->cause.empty() && !open_->told_to_abort) return;
@@ -311,6 +312,7 @@ void GroupSession::finish_task_if_complete() {
     }
     auto reply = reply_to(open_->task, std::move(open_->results));
     drop_timers(*open_);
+    events_->end_task(open_->task.id);
     auto done = std::move(open_->task.on_done);
     open_.reset();
     done(std::move(reply));
@@ -321,6 +323,7 @@ void GroupSession::finish_task(Failure failure) {
     drop_timers(*open_);
     complete(failure);
     tails_.clear();
+    events_->end_task(open_->task.id);
     auto reply = collect(*open_);
     reply.reply = Shareable::failed(std::move(failure));
     auto done = std::move(open_->task.on_done);
@@ -351,60 +354,13 @@ void GroupSession::drop_timers(OpenTask& open) {
 
 // ---- events -------------------------------------------------------------------------------------
 
-void GroupSession::send_event(Event event) {
-    if (state_ != GroupState::ready) {
-        event.on_done({}, "no group is up");
-        return;
-    }
-    wire::ParentEvent message;
-    message.event_id = last_event_ + 1;
-    message.type = event.type;
-    message.context = event.context.serialisable();
-    OpenEvent open;
-    std::optional<tl::expected<wire::EncodedBody, std::string>> body;
+void GroupSession::send_event(const wire::EncodedBody& to_first, const wire::EncodedBody& to_others) {
+    if (!handler_) return;
     for (int rank = 0; rank < options_.group.world_size; ++rank) {
-        if (!body || message.want_changes != (rank == 0)) {
-            message.want_changes = rank == 0;
-            body = wire::encode_body(message);
+        if (const auto sent = handler_->send(rank, rank == 0 ? to_first : to_others); !sent) {
+            log::error("rank " + std::to_string(rank) + ": an event cannot be sent: " + sent.error());
         }
-        const auto sent = *body ? handler_->send(rank, **body) : tl::unexpected(body->error());
-        if (!sent) {
-            event.on_done({}, "event " + event.type + " cannot be sent: " + sent.error());
-            return;
-        }
-        if (rank == 0 || event.all_ranks) open.awaited.insert(rank);
     }
-    ++last_event_;
-    open.event = std::move(event);
-    events_.emplace(last_event_, std::move(open));
-}
-
-Context GroupSession::context_of(const wire::FireEvent& event) const {
-    if (event.task_id != 0 && open_ && open_->task.id == event.task_id) return open_->task.context;
-    if (event.task_id != 0 && lane_) {
-        if (const auto context = lane_->context_of(event.task_id)) return *context;
-    }
-    const auto found = events_.find(event.parent_event);
-    return found != events_.end() ? found->second.event.context : context_;
-}
-
-void GroupSession::on_event_done(int rank, wire::EventDone&& done) {
-    const auto found = events_.find(done.event_id);
-    if (found == events_.end()) return;
-    auto& open = found->second;
-    if (open.awaited.erase(rank) == 0) return;
-    if (rank == 0) open.changes = std::move(done.changes);
-    if (!open.awaited.empty()) return;
-    auto finished = std::move(open);
-    events_.erase(found);
-    finished.event.on_done(std::move(finished.changes), {});
-}
-
-void GroupSession::answer_rank_event(int rank, wire::EventHandled answer) {
-    ++rank_at(rank).handled_events;
-    if (lane_) lane_->count_handled_event(rank);
-    if (relay_) send(*relay_, rank, answer);
-    finish_task_if_complete();
 }
 
 void GroupSession::send(ParentChannel& channel, int rank, const wire::Message& message) {

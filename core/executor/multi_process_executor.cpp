@@ -115,7 +115,7 @@ public:
             }
             // Posted under the lock, so that no task or event reaches the loop before its session.
             loop_->post([this, context, ready] {
-                session_ = std::make_unique<GroupSession>(*loop_, options_, ++incarnation_, turn_, hooks());
+                session_ = std::make_unique<GroupSession>(*loop_, options_, ++incarnation_, turn_, *lane_, hooks());
                 session_->launch(
                     context, [ready](tl::expected<void, Failure> outcome) { ready->set_value(std::move(outcome)); });
             });
@@ -160,6 +160,8 @@ public:
         // From a handler: the group's end may need this very thread's answer.
         if (lane_->on_lane()) return;
         done.wait();
+        // Events that the ranks fired last.
+        lane_->flush(kDrain);
         pump_->drain(kDrain);
     }
 
@@ -247,27 +249,34 @@ public:
 
     /// Passes an event of the parent on to the ranks and waits for rank 0's answer, or for everyone's.
     void pass_event(const std::string& type, Context& context, bool all_ranks, std::chrono::milliseconds timeout) {
+        std::shared_ptr<GroupEvents> events;
         {
             const std::lock_guard lock(mutex_);
             if (!up_) return;
+            events = events_;
         }
         if (lane_->depth() >= EventLane::kMaxDepth) {
             throw std::runtime_error("events are nested deeper than " + std::to_string(EventLane::kMaxDepth));
         }
         const auto answer = std::make_shared<PendingAnswer>();
-        loop_->post([this, type, context, all_ranks, answer] {
-            GroupSession::Event event;
-            event.type = type;
-            event.context = context;
-            event.all_ranks = all_ranks;
-            event.on_done = [this, answer](ContextChanges&& changes, std::string error) {
-                lane_->settle(answer, std::move(changes), std::move(error));
-            };
-            session_->send_event(std::move(event));
-        });
+        const auto one_way = context.get(property::kOneWay);
+        GroupEvents::Event event;
+        event.type = type;
+        event.context = context;
+        event.all_ranks = all_ranks;
+        event.one_way = !all_ranks && one_way && one_way->boolean_or(false);
+        event.on_done = [this, answer](ContextChanges&& changes, std::string error) {
+            lane_->settle(answer, std::move(changes), std::move(error));
+        };
+        const bool answered = !event.one_way;
+        if (events) {
+            events->fire(std::move(event));
+        } else {
+            event.on_done({}, "no group is up");
+        }
         lane_->wait(answer, Clock::now() + timeout);
         if (answer->error.empty()) {
-            context.apply(answer->changes);
+            if (answered) context.apply(answer->changes);
         } else {
             log::warning("event " + type + " was not handled by the ranks: " + answer->error);
         }
@@ -343,39 +352,38 @@ private:
 
     GroupSession::Hooks hooks() {
         GroupSession::Hooks hooks;
-        hooks.on_rank_event = [this](int rank, wire::FireEvent&& event, Context context) {
-            lane_->post([this, rank, event = std::move(event), context = std::move(context)]() mutable {
-                handle_rank_event(rank, event, context);
-            });
+        hooks.handle_event = [this](int rank, const wire::FireEvent& event, Context& context) {
+            return handle_rank_event(rank, event, context);
         };
         hooks.on_output = [this](wire::RankOutput&& output) { pump_->push(std::move(output)); };
         hooks.on_lane = [this](std::shared_ptr<FastLane> lane) {
             const std::lock_guard lock(mutex_);
             fast_lane_ = std::move(lane);
         };
+        hooks.on_events = [this](std::shared_ptr<GroupEvents> events) {
+            const std::lock_guard lock(mutex_);
+            events_ = std::move(events);
+        };
         return hooks;
     }
 
     /// On the lane. The rank's changes come first, so that the handlers see them.
-    void handle_rank_event(int rank, const wire::FireEvent& event, Context& context) {
+    wire::EventHandled handle_rank_event(int rank, const wire::FireEvent& event, Context& context) {
         wire::EventHandled answer;
         answer.event_id = event.event_id;
-        if (!event.type.empty()) {
-            context.apply(event.changes);
-            if (lane_->depth() >= EventLane::kMaxDepth) {
-                answer.error = "events are nested deeper than " + std::to_string(EventLane::kMaxDepth);
-            } else if (owner_.in_engine()) {
-                Context own = context.clone();
-                const auto* former = std::exchange(dispatching_for, this);
-                owner_.engine().deliver_event(event.type, own, EventOrigin::rank, rank);
-                dispatching_for = former;
-                answer.changes = own.changes();
-                context.apply(answer.changes);
-            }
+        if (event.type.empty()) return answer;
+        context.apply(event.changes);
+        if (lane_->depth() >= EventLane::kMaxDepth) {
+            answer.error = "events are nested deeper than " + std::to_string(EventLane::kMaxDepth);
+        } else if (owner_.in_engine()) {
+            Context own = context.clone();
+            const auto* former = std::exchange(dispatching_for, this);
+            owner_.engine().deliver_event(event.type, own, EventOrigin::rank, rank, event.one_way);
+            dispatching_for = former;
+            answer.changes = own.changes();
+            context.apply(answer.changes);
         }
-        loop_->post([this, rank, answer = std::move(answer)]() mutable {
-            if (session_) session_->answer_rank_event(rank, std::move(answer));
-        });
+        return answer;
     }
 
     friend class MultiProcessExecutor;
@@ -386,6 +394,7 @@ private:
     TaskTurn turn_;
     std::mutex mutex_;                     ///< guards up_, the start of the threads and
     std::shared_ptr<FastLane> fast_lane_;  ///< what execute() takes, when there is one
+    std::shared_ptr<GroupEvents> events_;  ///< where events are fired; nullptr: no group is ready
     bool quiet_ = false;                   ///< quiesced
     bool up_ = false;                      ///< a group exists that has not been finalised
     std::unique_ptr<EventLoop> loop_;

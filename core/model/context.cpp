@@ -22,7 +22,9 @@ namespace {
 
 /// Facts about the event being delivered: each process sets its own, so they neither travel nor
 /// count as changes.
-bool describes_event(std::string_view name) { return name == property::kEventOrigin || name == property::kFromRank; }
+bool describes_event(std::string_view name) {
+    return name == property::kEventOrigin || name == property::kFromRank || name == property::kOneWay;
+}
 
 }  // namespace
 

@@ -22,6 +22,7 @@ inline constexpr std::string_view kWorldSize = "world_size";      ///< integer, 
 inline constexpr std::string_view kLocalRank = "local_rank";      ///< integer, private, sticky; on ranks only
 inline constexpr std::string_view kEventOrigin = "event_origin";  ///< text "local", "parent" or "rank"; during an event
 inline constexpr std::string_view kFromRank = "from_rank";        ///< integer; in the parent, during a rank's event
+inline constexpr std::string_view kOneWay = "event_one_way";      ///< boolean true; during an event without an answer
 }  // namespace property
 
 /// Who may see a property: `public_` ones are meant for peers of the application, `private_` ones stay

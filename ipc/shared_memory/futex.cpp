@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <ctime>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -17,10 +18,10 @@ namespace {
 #define SYS_futex_waitv 449
 #endif
 
-futex_waitv entry(const std::atomic<std::uint32_t>& word, std::uint32_t value, bool is_private) {
+futex_waitv entry(const void* word, std::uint32_t value, bool is_private) {
     futex_waitv wait{};
     wait.val = value;
-    wait.uaddr = reinterpret_cast<std::uintptr_t>(&word);
+    wait.uaddr = reinterpret_cast<std::uintptr_t>(word);
     wait.flags = FUTEX_32 | (is_private ? FUTEX_PRIVATE_FLAG : 0);
     return wait;
 }
@@ -30,16 +31,21 @@ futex_waitv entry(const std::atomic<std::uint32_t>& word, std::uint32_t value, b
 bool can_sleep_on_two() noexcept {
     static const bool kCan = [] {
         const std::atomic<std::uint32_t> word{0};
-        const std::array waits{entry(word, 1, true)};
+        const std::array waits{entry(&word, 1, true)};
         // The word differs, so it returns at once.
         return ::syscall(SYS_futex_waitv, waits.data(), waits.size(), 0, nullptr, 0) == -1 && errno == EAGAIN;
     }();
     return kCan;
 }
 
-void sleep_on(const Bell& bell, std::uint32_t bell_value, const Interrupt& interrupt, std::uint32_t interrupt_value,
+void sleep_on(std::span<const WordAt> words, const Interrupt& interrupt, std::uint32_t interrupt_value,
               std::optional<std::chrono::steady_clock::time_point> deadline) noexcept {
-    const std::array waits{entry(bell, bell_value, false), entry(interrupt.word_, interrupt_value, true)};
+    std::array<futex_waitv, kMostWords + 1> waits;
+    std::size_t count = 0;
+    waits[count++] = entry(&interrupt.word_, interrupt_value, true);
+    for (const auto& [word, value] : words.first(std::min(words.size(), kMostWords))) {
+        waits[count++] = entry(word, value, false);
+    }
     timespec until{};
     if (deadline) {
         const auto time = deadline->time_since_epoch();
@@ -47,7 +53,7 @@ void sleep_on(const Bell& bell, std::uint32_t bell_value, const Interrupt& inter
         until.tv_sec = seconds.count();
         until.tv_nsec = std::chrono::nanoseconds(time - seconds).count();
     }
-    ::syscall(SYS_futex_waitv, waits.data(), waits.size(), 0, deadline ? &until : nullptr, CLOCK_MONOTONIC);
+    ::syscall(SYS_futex_waitv, waits.data(), count, 0, deadline ? &until : nullptr, CLOCK_MONOTONIC);
 }
 
 void Interrupt::ring() noexcept {
@@ -59,9 +65,17 @@ void Interrupt::wait(std::uint32_t seen) const noexcept {
     while (value() == seen) ::syscall(SYS_futex, &word_, FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0);
 }
 
+void Interrupt::wait(std::uint32_t seen, std::optional<std::chrono::steady_clock::time_point> deadline) const noexcept {
+    while (value() == seen && (!deadline || std::chrono::steady_clock::now() < *deadline)) {
+        sleep_on({}, *this, seen, deadline);
+    }
+}
+
 void wake_all(Bell& bell) noexcept {
     bell.fetch_add(1, std::memory_order_seq_cst);
-    ::syscall(SYS_futex, &bell, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+    wake_sleepers(&bell);
 }
+
+void wake_sleepers(const void* word) noexcept { ::syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0); }
 
 }  // namespace rankexec

@@ -3,8 +3,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "rankexec/core/model/export.hpp"
 
@@ -15,6 +17,12 @@ namespace rankexec {
 using Bell = std::atomic<std::uint32_t>;
 static_assert(Bell::is_always_lock_free && sizeof(Bell) == sizeof(std::uint32_t));
 
+/// A word to sleep on, as long as it has that value.
+struct WordAt {
+    const void* word = nullptr;  ///< 32 bits, which need not be writable here
+    std::uint32_t value = 0;
+};
+
 /// Wakes a thread of this process from whatever bell it waits for. Any thread.
 class RANKEXEC_EXPORT Interrupt {
 public:
@@ -24,9 +32,11 @@ public:
     [[nodiscard]] std::uint32_t value() const noexcept { return word_.load(std::memory_order_seq_cst); }
     /// Returns once it was rung since value() was `seen`.
     void wait(std::uint32_t seen) const noexcept;
+    /// Likewise, or at the deadline.
+    void wait(std::uint32_t seen, std::optional<std::chrono::steady_clock::time_point> deadline) const noexcept;
 
 private:
-    friend RANKEXEC_EXPORT void sleep_on(const Bell& bell, std::uint32_t bell_value, const Interrupt& interrupt,
+    friend RANKEXEC_EXPORT void sleep_on(std::span<const WordAt> words, const Interrupt& interrupt,
                                          std::uint32_t interrupt_value,
                                          std::optional<std::chrono::steady_clock::time_point> deadline) noexcept;
     std::atomic<std::uint32_t> word_{0};
@@ -35,14 +45,19 @@ private:
 /// Whether the kernel has futex_waitv (Linux 5.16) and lets us use it. Asked once.
 [[nodiscard]] RANKEXEC_EXPORT bool can_sleep_on_two() noexcept;
 
-/// Returns once `bell` is rung or differs from `bell_value`, likewise `interrupt`, or at the deadline; and
-/// sometimes for no reason. The bell's memory need not be writable here.
-RANKEXEC_EXPORT void sleep_on(const Bell& bell, std::uint32_t bell_value, const Interrupt& interrupt,
-                              std::uint32_t interrupt_value,
+/// How many words sleep_on() takes, beside the interrupt: FUTEX_WAITV_MAX of futex_waitv(2), less one.
+inline constexpr std::size_t kMostWords = 127;
+
+/// Returns once one of the words is woken or has another value, likewise `interrupt`, or at the deadline; and sometimes
+/// for no reason.
+RANKEXEC_EXPORT void sleep_on(std::span<const WordAt> words, const Interrupt& interrupt, std::uint32_t interrupt_value,
                               std::optional<std::chrono::steady_clock::time_point> deadline) noexcept;
 
 /// Wakes everyone, in any process, who sleeps on that word, and counts it up, so that who is about to does not.
 /// A system call: only where somebody sleeps.
 RANKEXEC_EXPORT void wake_all(Bell& bell) noexcept;
+
+/// Wakes everyone, in any process, who sleeps on that word of 32 bits, which has changed.
+RANKEXEC_EXPORT void wake_sleepers(const void* word) noexcept;
 
 }  // namespace rankexec

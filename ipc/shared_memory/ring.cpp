@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <numeric>
@@ -80,6 +81,25 @@ bool RingWriter::put(std::span<const std::span<const std::byte>> pieces) {
     return true;
 }
 
+void RingWriter::wait_for_room(std::size_t size, const Interrupt& interrupt, std::uint32_t seen) noexcept {
+    const auto position = [](const ReaderState* reader) { return reader->read.load(std::memory_order_seq_cst); };
+    const auto needed = written_ + sizeof(Size) + padded(size) - data_.size();
+    const auto wanted = std::max(needed, written_ - std::min<std::uint64_t>(written_, data_.size() / 2));
+    state_->wanted.store(wanted, std::memory_order_seq_cst);
+    while (interrupt.value() == seen) {
+        const auto last = std::ranges::max_element(readers_, {}, [&](const auto* reader) {
+            return std::min<std::uint64_t>(written_ - position(reader), data_.size());
+        });
+        if (last == readers_.end()) break;
+        const auto read = position(*last);
+        // One that lies further back than the ring reaches never makes room; this is left by the interrupt alone.
+        if (written_ - read <= written_ - wanted) break;
+        const WordAt word{&(*last)->read, static_cast<std::uint32_t>(read)};
+        sleep_on(std::span(&word, 1), interrupt, seen, std::nullopt);
+    }
+    state_->wanted.store(0, std::memory_order_relaxed);
+}
+
 // ---- reader -------------------------------------------------------------------------------------
 
 RingReader::RingReader(std::span<const std::byte> memory, ReaderState& state)
@@ -106,29 +126,42 @@ RingReader::Taken RingReader::take(std::vector<std::byte>& message) {
     if (size > available - sizeof(Size) || padded(size) > available - sizeof(Size)) return Taken::corrupt;
     message.resize(size);
     copy_out(read + sizeof(Size), message);
-    read_.store(read + sizeof(Size) + padded(size), std::memory_order_relaxed);
-    state_->read.store(read + sizeof(Size) + padded(size), std::memory_order_release);
+    const auto end = read + sizeof(Size) + padded(size);
+    read_.store(end, std::memory_order_relaxed);
+    // In one order with what a writer does before it sleeps: either it sees the room or we see that it wants it.
+    state_->read.store(end, std::memory_order_seq_cst);
+    const auto wanted = writer_->wanted.load(std::memory_order_seq_cst);
+    if (wanted != 0 && read < wanted && end >= wanted) wake_sleepers(&state_->read);
     return Taken::message;
 }
 
-bool RingReader::wait(const Interrupt& interrupt, std::uint32_t seen,
+// ---- waiter -------------------------------------------------------------------------------------
+
+bool RingWaiter::wait(std::span<RingReader* const> rings, const Interrupt& interrupt, std::uint32_t seen,
                       std::optional<std::chrono::steady_clock::time_point> deadline) {
     using Clock = std::chrono::steady_clock;
+    const auto any = [&] { return std::ranges::any_of(rings, &RingReader::has_message); };
     for (int turn = 0; turn < patience_.yields(); ++turn) {
-        if (has_message()) return true;
+        if (any()) return true;
         if (interrupt.value() != seen) return false;
         ::sched_yield();
     }
     const auto begin = Clock::now();
-    state_->sleeping.store(1, std::memory_order_seq_cst);
+    std::array<WordAt, kMostRings> bells;
+    for (auto* ring : rings) ring->state_->sleeping.store(1, std::memory_order_seq_cst);
     bool found = false;
     for (;;) {
-        const auto bell = writer_->bell.load(std::memory_order_seq_cst);
-        found = writer_->written.load(std::memory_order_seq_cst) != read_.load(std::memory_order_relaxed);
+        std::size_t count = 0;
+        for (const auto* ring : rings) {
+            const auto& bell = ring->writer_->bell;
+            bells.at(count++) = {&bell, bell.load(std::memory_order_seq_cst)};
+            const auto written = ring->writer_->written.load(std::memory_order_seq_cst);
+            found = found || written != ring->read_.load(std::memory_order_relaxed);
+        }
         if (found || interrupt.value() != seen || (deadline && Clock::now() >= *deadline)) break;
-        sleep_on(writer_->bell, bell, interrupt, seen, deadline);
+        sleep_on(std::span(bells).first(count), interrupt, seen, deadline);
     }
-    state_->sleeping.store(0, std::memory_order_relaxed);
+    for (auto* ring : rings) ring->state_->sleeping.store(0, std::memory_order_relaxed);
     patience_.on_slept(Clock::now() - begin);
     return found;
 }

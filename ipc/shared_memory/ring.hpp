@@ -24,12 +24,13 @@ namespace rankexec {
 /// In the writer's memory, before the data.
 struct WriterState {
     alignas(64) std::atomic<std::uint64_t> written{0};  ///< bytes, since the beginning
+    std::atomic<std::uint64_t> wanted{0};               ///< where `read` is to wake the writer; 0: nowhere
     alignas(64) Bell bell{0};
 };
 
 /// In the reader's memory.
 struct ReaderState {
-    alignas(64) std::atomic<std::uint64_t> read{0};  ///< bytes, since the beginning
+    alignas(64) std::atomic<std::uint64_t> read{0};  ///< bytes, since the beginning; a writer may sleep on it
     std::atomic<std::uint32_t> sleeping{0};          ///< 1: the bell is to be rung after the next message
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
@@ -64,6 +65,11 @@ public:
     /// when a reader has not made room for it yet (or it never fits).
     [[nodiscard]] bool put(std::span<const std::span<const std::byte>> pieces);
 
+    /// After put() was false for a message of that many bytes, which is not larger than largest(): waits until the
+    /// readers have made room for it, and for as much again as fits the ring half, so that one wake-up serves many
+    /// messages; or until `interrupt` differs from `seen`. There must be a reader.
+    void wait_for_room(std::size_t size, const Interrupt& interrupt, std::uint32_t seen) noexcept;
+
 private:
     [[nodiscard]] std::uint64_t oldest_unread() const noexcept;
     void copy_in(std::uint64_t position, std::span<const std::byte> bytes) noexcept;
@@ -75,7 +81,7 @@ private:
     std::uint64_t unread_ = 0;   ///< oldest position that a reader may still need, as known
 };
 
-/// One thread takes, one waits, at a time; they may be two.
+/// One thread takes, one waits (RingWaiter), at a time; they may be two.
 class RANKEXEC_EXPORT RingReader {
 public:
     enum class Taken {
@@ -96,19 +102,29 @@ public:
         return writer_->written.load(std::memory_order_acquire) != read_.load(std::memory_order_relaxed);
     }
 
-    /// Waits until there is a message, `interrupt` differs from `seen` (a value that was read before the caller looked
-    /// at what it tells of), or the deadline has come. Says whether there is a message.
-    bool wait(const Interrupt& interrupt, std::uint32_t seen,
-              std::optional<std::chrono::steady_clock::time_point> deadline = std::nullopt);
-
 private:
+    friend class RingWaiter;
     void copy_out(std::uint64_t position, std::span<std::byte> bytes) const noexcept;
 
     const WriterState* writer_;
     std::span<const std::byte> data_;
     ReaderState* state_;
-    std::atomic<std::uint64_t> read_{0};  ///< as state_ has it, where no peer can change it; atomic for wait()
-    Patience patience_;                   ///< wait()'s
+    std::atomic<std::uint64_t> read_{0};  ///< as state_ has it, where no peer can change it; atomic for a waiter
+};
+
+/// Waits for messages in any of several rings. One thread at a time.
+class RANKEXEC_EXPORT RingWaiter {
+public:
+    /// What futex_waitv(2) takes, but for the interrupt.
+    static constexpr std::size_t kMostRings = 127;
+
+    /// Waits until one of the rings has a message, `interrupt` differs from `seen` (a value that was read before the
+    /// caller looked at what it tells of), or the deadline has come. Says whether there is a message.
+    bool wait(std::span<RingReader* const> rings, const Interrupt& interrupt, std::uint32_t seen,
+              std::optional<std::chrono::steady_clock::time_point> deadline = std::nullopt);
+
+private:
+    Patience patience_;
 };
 
 }  // namespace rankexec

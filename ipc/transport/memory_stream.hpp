@@ -11,6 +11,7 @@
 #include "rankexec/core/model/export.hpp"
 #include "rankexec/ipc/shared_memory/arena.hpp"
 #include "rankexec/ipc/shared_memory/ring.hpp"
+#include "rankexec/ipc/transport/memory_ring.hpp"
 #include "rankexec/ipc/wire/packed_frames.hpp"
 
 /// One direction between a parent and ranks: a ring for messages, an arena for what is large in them.
@@ -49,12 +50,6 @@ private:
     std::vector<ArenaReference> references_;
 };
 
-struct MemoryReceived {
-    RingReader::Taken taken = RingReader::Taken::nothing;
-    std::vector<wire::Frame> frames;  ///< of a message; with their memory
-    std::string error;                ///< of a message whose large frames cannot be had: it has the first two only
-};
-
 /// One thread receives, one waits.
 class RANKEXEC_EXPORT MemoryReader {
 public:
@@ -63,15 +58,17 @@ public:
                  ArenaReleases& releases, std::shared_ptr<const void> owner, ArenaReader::Fetch fetch);
 
     [[nodiscard]] MemoryReceived receive();
-    /// As RingReader::has_message and RingReader::wait.
+    /// As RingReader::has_message and RingWaiter::wait.
     [[nodiscard]] bool has_message() const noexcept { return ring_.has_message(); }
     bool wait(const Interrupt& interrupt, std::uint32_t seen,
               std::optional<std::chrono::steady_clock::time_point> deadline) {
-        return ring_.wait(interrupt, seen, deadline);
+        RingReader* const ring = &ring_;
+        return waiter_.wait(std::span(&ring, 1), interrupt, seen, deadline);
     }
 
 private:
     RingReader ring_;
+    RingWaiter waiter_;
     ArenaReader arena_;
 };
 

@@ -3,7 +3,6 @@
 #include <bit>
 #include <utility>
 
-#include "rankexec/ipc/transport/memory_layout.hpp"
 #include "rankexec/ipc/transport/memory_link.hpp"
 
 namespace rankexec {
@@ -36,18 +35,22 @@ ParentMemory::Sizes ParentMemory::sizes_for(int world_size) noexcept {
     constexpr std::size_t kMost = std::size_t{1} << 16U;
     constexpr std::size_t kFewest = std::size_t{1} << 12U;
     constexpr std::size_t kAll = std::size_t{1} << 24U;
+    constexpr std::size_t kAllEvents = std::size_t{1} << 22U;
+    const auto ranks = static_cast<std::size_t>(world_size);
     Sizes sizes;
     sizes.task_bytes = kTasks;
-    sizes.answer_bytes = std::clamp(std::bit_floor(kAll / static_cast<std::size_t>(world_size)), kFewest, kMost);
+    sizes.answer_bytes = std::clamp(std::bit_floor(kAll / ranks), kFewest, kMost);
+    sizes.event_bytes = std::clamp(std::bit_floor(kAllEvents / ranks), kFewest, kMost);
     return sizes;
 }
 
 tl::expected<std::shared_ptr<ParentMemory>, std::string> ParentMemory::create(int world_size, Sizes sizes) {
-    if (!is_ring_capacity(sizes.task_bytes) || !is_ring_capacity(sizes.answer_bytes)) {
-        return tl::unexpected<std::string>("shared memory: the size of a ring must be a power of two, 8 at least");
+    if (!are_ring_capacities(sizes.task_bytes, sizes.answer_bytes, sizes.event_bytes)) {
+        return tl::unexpected<std::string>("shared memory: the size of a ring must be a power of two, 64 at least");
     }
-    auto segment = Segment::create(MemoryLayout::size(static_cast<std::size_t>(world_size), sizes.task_bytes),
-                                   Segment::Access::read);
+    auto segment =
+        Segment::create(ParentLayout::size(static_cast<std::size_t>(world_size), sizes.task_bytes, sizes.event_bytes),
+                        Segment::Access::read);
     if (!segment) return tl::unexpected(segment.error());
     return std::shared_ptr<ParentMemory>(new ParentMemory(world_size, sizes, std::move(*segment)));
 }
@@ -57,14 +60,21 @@ ParentMemory::ParentMemory(int world_size, Sizes sizes, Segment segment)
       payload_bytes_(std::make_shared<std::atomic<std::size_t>>(0)),
       segment_(std::make_shared<Segment>(std::move(segment))),
       peers_(static_cast<std::size_t>(world_size)) {
-    const MemoryLayout layout(*segment_, peers_.size());
     tasks_ = std::make_unique<MemoryWriter>(
-        layout.ring(), layout.slots(), segment_,
+        layout().tasks(), layout().slots(), segment_,
         [this](std::uint64_t, std::size_t size) { return make_payload(size, Segment::Access::read); });
+    events_ = std::make_unique<FrameRingWriter>(layout().events());
 }
 
 /// What was received keeps the memory.
 ParentMemory::~ParentMemory() { segment_->close_descriptor(); }
+
+ParentLayout ParentMemory::layout() const { return {*segment_, peers_.size(), sizes_.task_bytes, sizes_.event_bytes}; }
+
+FrameRingReader& ParentMemory::events_of(int rank) {
+    const std::lock_guard lock(mutex_);
+    return *peer(rank).events;
+}
 
 tl::expected<std::shared_ptr<Segment>, std::string> ParentMemory::make_payload(std::size_t size,
                                                                                Segment::Access access) const {
@@ -94,15 +104,16 @@ Made ParentMemory::hand_over_rings(int rank) {
     const std::lock_guard lock(mutex_);
     auto& it = peer(rank);
     if (it.answers || it.gone) return tl::unexpected<std::string>("it has got its memory before");
-    auto made = Segment::create(MemoryLayout::size(1, sizes_.answer_bytes), Segment::Access::read_write);
+    auto made = Segment::create(RankLayout::size(sizes_.answer_bytes, sizes_.event_bytes), Segment::Access::read_write);
     if (!made) return tl::unexpected(made.error());
     it.segment = std::make_shared<Segment>(std::move(*made));
-    const MemoryLayout theirs(*it.segment, 1);
-    auto& ours = MemoryLayout(*segment_, peers_.size()).view(static_cast<std::size_t>(rank));
+    const RankLayout theirs(*it.segment, sizes_.answer_bytes, sizes_.event_bytes);
+    const auto index = static_cast<std::size_t>(rank);
+    auto& ours = layout().view(index);
     const auto both =
         std::make_shared<std::pair<std::shared_ptr<Segment>, std::shared_ptr<Segment>>>(segment_, it.segment);
     it.answers = std::make_unique<MemoryReader>(
-        theirs.ring(), ours.position, theirs.slots(), ours.releases, both,
+        theirs.results(), ours.position, theirs.slots(), ours.releases, both,
         [this, rank](std::uint64_t number, std::size_t) -> tl::expected<std::shared_ptr<Segment>, std::string> {
             const std::lock_guard held(mutex_);
             // The reader has it from now on, as long as the rank does.
@@ -110,15 +121,21 @@ Made ParentMemory::hand_over_rings(int rank) {
             if (found.empty()) return tl::unexpected<std::string>("it has no such segment");
             return found.mapped();
         });
-    theirs.view(0).position.read.store(tasks_->position(), std::memory_order_relaxed);
-    tasks_->add_reader(theirs.view(0).position, theirs.view(0).releases, it.segment);
+    theirs.view().position.read.store(tasks_->position(), std::memory_order_relaxed);
+    tasks_->add_reader(theirs.view().position, theirs.view().releases, it.segment);
+    theirs.event_position().read.store(events_->position(), std::memory_order_relaxed);
+    events_->add_reader(theirs.event_position());
+    it.event_answers = std::make_unique<FrameRingWriter>(layout().answers(index));
+    it.event_answers->add_reader(theirs.answer_position());
+    it.events = std::make_unique<FrameRingReader>(theirs.events(), layout().event_position(index));
 
     const MemoryOffer offer{MemoryOffer::kVersion,
                             static_cast<std::uint32_t>(rank),
                             static_cast<std::uint32_t>(peers_.size()),
                             0,
                             sizes_.task_bytes,
-                            sizes_.answer_bytes};
+                            sizes_.answer_bytes,
+                            sizes_.event_bytes};
     const auto bytes = std::as_bytes(std::span(&offer, 1));
     const auto theirs_to_send = descriptor_of(*it.segment);
     return HandoverServer::Handover{
@@ -154,9 +171,12 @@ void ParentMemory::drop(int rank) {
     auto& it = peer(rank);
     it.gone = true;
     if (!it.answers) return;
-    const MemoryLayout theirs(*it.segment, 1);
-    tasks_->remove_reader(theirs.view(0).position, theirs.view(0).releases);
+    const RankLayout theirs(*it.segment, sizes_.answer_bytes, sizes_.event_bytes);
+    tasks_->remove_reader(theirs.view().position, theirs.view().releases);
+    events_->remove_reader(theirs.event_position());
     it.answers.reset();
+    it.events.reset();
+    it.event_answers.reset();
     it.new_results.clear();
     it.segment.reset();
 }

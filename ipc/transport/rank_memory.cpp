@@ -2,7 +2,6 @@
 #include <cstring>
 #include <utility>
 
-#include "rankexec/ipc/transport/memory_layout.hpp"
 #include "rankexec/ipc/transport/memory_link.hpp"
 
 namespace rankexec {
@@ -30,13 +29,14 @@ tl::expected<std::unique_ptr<RankMemory>, std::string> RankMemory::accept(Receiv
     }
     std::memcpy(&offer, received.bytes.data(), sizeof offer);
     const bool fits = offer.version == MemoryOffer::kVersion && std::cmp_equal(offer.rank, rank) &&
-                      std::cmp_equal(offer.world_size, world_size) && is_ring_capacity(offer.task_bytes) &&
-                      is_ring_capacity(offer.answer_bytes);
+                      std::cmp_equal(offer.world_size, world_size) &&
+                      are_ring_capacities(offer.task_bytes, offer.answer_bytes, offer.event_bytes);
     if (!fits) return tl::unexpected<std::string>("the parent offers memory for another rank or version");
-    auto parents = Segment::map(std::move(received.descriptors[0]),
-                                MemoryLayout::size(offer.world_size, offer.task_bytes), Segment::Access::read);
+    auto parents =
+        Segment::map(std::move(received.descriptors[0]),
+                     ParentLayout::size(offer.world_size, offer.task_bytes, offer.event_bytes), Segment::Access::read);
     if (!parents) return tl::unexpected(parents.error());
-    auto own = Segment::map(std::move(received.descriptors[1]), MemoryLayout::size(1, offer.answer_bytes),
+    auto own = Segment::map(std::move(received.descriptors[1]), RankLayout::size(offer.answer_bytes, offer.event_bytes),
                             Segment::Access::read_write);
     if (!own) return tl::unexpected(own.error());
     parents->close_descriptor();
@@ -46,20 +46,26 @@ tl::expected<std::unique_ptr<RankMemory>, std::string> RankMemory::accept(Receiv
 
 RankMemory::RankMemory(Segment parents, Segment own, const MemoryOffer& offer, const Ask& ask) {
     const auto both = std::make_shared<std::pair<Segment, Segment>>(std::move(parents), std::move(own));
-    const MemoryLayout theirs(both->first, offer.world_size);
-    const MemoryLayout ours(both->second, 1);
-    auto& view = ours.view(0);
+    const ParentLayout theirs(both->first, offer.world_size, offer.task_bytes, offer.event_bytes);
+    const RankLayout ours(both->second, offer.answer_bytes, offer.event_bytes);
+    auto& view = ours.view();
     tasks_ = std::make_unique<MemoryReader>(
-        theirs.ring(), view.position, theirs.slots(), view.releases, both,
+        theirs.tasks(), view.position, theirs.slots(), view.releases, both,
         [ask](std::uint64_t number, std::size_t size) {
             return have(ask, {HandoverWish::Kind::task_segment, number, size}, Segment::Access::read);
         });
-    answers_ =
-        std::make_unique<MemoryWriter>(ours.ring(), ours.slots(), both, [ask](std::uint64_t number, std::size_t size) {
+    answers_ = std::make_unique<MemoryWriter>(
+        ours.results(), ours.slots(), both, [ask](std::uint64_t number, std::size_t size) {
             return have(ask, {HandoverWish::Kind::result_segment, number, size}, Segment::Access::read_write);
         });
     auto& read = theirs.view(offer.rank);
     answers_->add_reader(read.position, read.releases, both);
+
+    if (offer.world_size > RingWaiter::kMostRings) return;  // the parent cannot wait for that many
+    events_ = std::make_unique<FrameRingWriter>(ours.events());
+    events_->add_reader(theirs.event_position(offer.rank));
+    parent_events_ = std::make_unique<FrameRingReader>(theirs.events(), ours.event_position());
+    event_answers_ = std::make_unique<FrameRingReader>(theirs.answers(offer.rank), ours.answer_position());
 }
 
 }  // namespace rankexec

@@ -182,8 +182,8 @@ template <>
 struct Fields<ParentEvent> {
     static constexpr std::string_view kName = "ParentEvent";
     static auto of(auto& it) {
-        auto& [event_id, type, want_changes, context] = it;
-        return std::tie(event_id, type, want_changes, context);
+        auto& [event_id, type, want_changes, context, one_way] = it;
+        return std::tie(event_id, type, want_changes, context, one_way);
     }
 };
 
@@ -209,8 +209,8 @@ template <>
 struct Fields<FireEvent> {
     static constexpr std::string_view kName = "FireEvent";
     static auto of(auto& it) {
-        auto& [event_id, type, task_id, parent_event, changes] = it;
-        return std::tie(event_id, type, task_id, parent_event, changes);
+        auto& [event_id, type, task_id, parent_event, changes, one_way] = it;
+        return std::tie(event_id, type, task_id, parent_event, changes, one_way);
     }
 };
 

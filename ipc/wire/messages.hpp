@@ -99,6 +99,7 @@ struct ParentEvent {
     std::string type;
     bool want_changes = false;  ///< whether EventDone shall carry changes (asked of one rank)
     PropertyMap context;
+    bool one_way = false;  ///< no EventDone is wanted
     friend bool operator==(const ParentEvent&, const ParentEvent&) = default;
 };
 
@@ -125,6 +126,7 @@ struct FireEvent {
     std::uint64_t task_id = 0;       ///< the task whose context the changes are relative to; 0: none
     std::uint64_t parent_event = 0;  ///< the parent event whose context they are relative to; 0: none
     ContextChanges changes;
+    bool one_way = false;  ///< no EventHandled is wanted
     friend bool operator==(const FireEvent&, const FireEvent&) = default;
 };
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // A worker whose executor does on request what a user's code might do.
+#include <atomic>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <stdexcept>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -103,7 +106,15 @@ public:
             context.set("level", level + 1);
             fire_event("rank.nest", context);
         }
+        if (type == "parent.count") ++counted_;
+        if (type == "parent.counted") context.set("counted", counted_.load());
         if (type == "end_run") {
+            const auto last_words = context.integer_or("last_words", 0);
+            for (std::int64_t number = 0; number < last_words; ++number) {
+                context.set("number", number);
+                context.set("sender", rank);
+                fire_one_way("rank.metric", context);
+            }
             if (const char* file = std::getenv("TEST_END_RUN_FILE")) {
                 if (FILE* out = std::fopen((std::string(file) + "." + std::to_string(rank)).c_str(), "w"))
                     std::fclose(out);
@@ -189,15 +200,20 @@ public:
         if (task == "throw_slowly") throw_slowly(rank == input.header("first")->integer_or(-1), *input.header("fifo"));
         if (task == "throw_all") throw std::runtime_error("everyone fails");
         if (task == "fire") {
-            const auto count = input.header("count")->integer_or(1);
-            for (std::int64_t number = 0; number < count; ++number) {
-                context.set("number", number);
-                context.set("sender", rank);
-                fire_event("rank.metric", context);
-            }
+            fire_metrics(input, rank, context);
             Shareable reply;
             reply.headers["seen"] = context.integer_or("seen", -1);
             return reply;
+        }
+        if (task == "fire_from_threads") {
+            std::vector<std::jthread> threads;
+            for (std::int64_t thread = 0; thread < 4; ++thread) {
+                threads.emplace_back([&, thread] {
+                    auto own = context.clone();
+                    fire_metrics(input, rank + 100 * thread, own);
+                });
+            }
+            return {};
         }
         if (task == "fire_finalise") {
             if (rank == 0) fire_event("finalise.now", context);
@@ -227,7 +243,30 @@ public:
     }
 
 private:
+    /// With headers: "one_way"; "large_every": so many events after each other, the next has that many "bytes".
+    void fire_metrics(const Shareable& input, std::int64_t sender, Context& context) {
+        const auto header = [&](const char* name, std::int64_t otherwise) {
+            const auto* const value = input.header(name);
+            return value != nullptr ? value->integer_or(otherwise) : otherwise;
+        };
+        const auto every = header("large_every", 0);
+        for (std::int64_t number = 0; number < header("count", 1); ++number) {
+            context.set("number", number);
+            context.set("sender", sender);
+            context.remove("large");
+            if (every > 0 && number % every == every - 1) {
+                context.set("large", std::string(static_cast<std::size_t>(header("bytes", 0)), 'x'));
+            }
+            if (header("one_way", 0) != 0) {
+                fire_one_way("rank.metric", context);
+            } else {
+                fire_event("rank.metric", context);
+            }
+        }
+    }
+
     std::int64_t start_runs_ = 0;
+    std::atomic<std::int64_t> counted_{0};
 };
 
 class NoExecutor : public Component {};

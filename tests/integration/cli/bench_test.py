@@ -15,8 +15,8 @@ RANKEXEC = ""
 WORKER = ""
 PATIENCE = 250
 FEW = ["--repetitions", "2", "--warm-up", "1", "--soak-time", "0.2"]
-SCENARIOS = ["round-trip", "all-results", "hand-out", "fan-out", "gather", "events", "event-rate", "start", "stop",
-             "death", "soak"]
+SCENARIOS = ["round-trip", "all-results", "hand-out", "fan-out", "gather", "events", "event-rate", "event-stream",
+             "start", "stop", "death", "soak"]
 
 
 class BenchTest(unittest.TestCase):
@@ -58,7 +58,7 @@ class Scenarios(BenchTest):
         for figure in figures:
             self.check(figure)
             self.assertEqual(figure["transport"], transport)
-            self.assertEqual(figure["unit"], "events/s" if figure["scenario"] == "event-rate" else "us")
+            self.assertEqual(figure["unit"], "events/s" if figure["scenario"] in ("event-rate", "event-stream") else "us")
             if figure["scenario"] in ("start", "stop", "death"):
                 self.assertEqual(figure["samples"], 2)
             else:

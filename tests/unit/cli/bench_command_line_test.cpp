@@ -33,7 +33,7 @@ TEST(BenchCommandLine, Defaults) {
     EXPECT_TRUE(command.options.group.group.program.empty());
     EXPECT_EQ(command.options.repetitions, 0);
     EXPECT_EQ(command.options.warm_up, -1);
-    EXPECT_EQ(command.options.cases.size(), 10U * 4U);
+    EXPECT_EQ(command.options.cases.size(), 11U * 4U);
     EXPECT_EQ(command.options.cases.front(), (bench::Case{Scenario::round_trip, 1, 0, "local", "auto", 0us, false}));
 }
 

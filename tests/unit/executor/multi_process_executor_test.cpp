@@ -993,6 +993,87 @@ TEST_P(EngineGroup, M6_RankEventsAreHandledOneAtATimeWithTheirRankAndChangesAndA
     EXPECT_GT(reply.header("seen")->integer_or(-1), 0);
 }
 
+/// Of each sender, numbers from 0 without gaps.
+void expect_in_order(const std::vector<ParentHandler::Seen>& events, std::size_t senders, std::int64_t each) {
+    std::map<std::int64_t, std::int64_t> next;
+    for (const auto& seen : events) {
+        ASSERT_EQ(seen.number, next[seen.sender]++) << "sender " << seen.sender;
+        ASSERT_EQ(seen.from_rank, seen.sender % 100);
+    }
+    ASSERT_EQ(next.size(), senders);
+    for (const auto& [sender, count] : next) EXPECT_EQ(count, each) << "sender " << sender;
+}
+
+TEST_P(EngineGroup, OneWayEventsAreAllHandledInOrderBeforeExecuteReturns) {
+    start(options_for(3));
+    for (const int turn : {1, 2}) {
+        const auto input = with_headers({{"count", 2000}, {"one_way", 1}});
+        const auto reply = executor->execute("fire", input, context, abort);
+        ASSERT_TRUE(reply.ok()) << reply.failure->describe();
+        // What the parent's handlers set is not seen there.
+        EXPECT_EQ(reply.header("seen")->integer_or(-1), -1) << turn;
+        expect_in_order(std::exchange(handler->events, {}), 3, 2000);
+        context.remove("seen");
+    }
+}
+
+TEST_P(EngineGroup, EventsThatDoNotFitIntoMemoryKeepTheirPlace) {
+    start(options_for(2));
+    for (const int one_way : {0, 1}) {
+        const auto input =
+            with_headers({{"count", 200}, {"one_way", one_way}, {"large_every", 20}, {"bytes", 300'000}});
+        ASSERT_TRUE(executor->execute("fire", input, context, abort).ok());
+        expect_in_order(std::exchange(handler->events, {}), 2, 200);
+    }
+}
+
+TEST_P(EngineGroup, SeveralThreadsOfARankFireAtOnce) {
+    start(options_for(2));
+    for (const int one_way : {0, 1}) {
+        const auto input =
+            with_headers({{"count", 100}, {"one_way", one_way}, {"large_every", 30}, {"bytes", 100'000}});
+        ASSERT_TRUE(executor->execute("fire_from_threads", input, context, abort).ok());
+        expect_in_order(std::exchange(handler->events, {}), 8, 100);
+    }
+}
+
+TEST_P(EngineGroup, EventsOfATaskThatWasRequestedAreAllSeenBeforeItsReply) {
+    start(options_for(2));
+    const auto input = with_headers({{"count", 500}, {"one_way", 1}});
+    ASSERT_TRUE(executor->request_execute("fire", input, context, abort).get().reply.ok());
+    expect_in_order(handler->events, 2, 500);
+}
+
+TEST_P(EngineGroup, OneWayEventsOfTheParentReachTheRanksInOrder) {
+    start(options_for(2));
+    for (int number = 1; number <= 1000; ++number) {
+        if (number % 100 == 0) context.set("large", std::string(200'000, 'x'));
+        engine.fire_one_way("parent.count", context);
+        context.remove("large");
+    }
+    engine.fire_event("parent.counted", context);
+    EXPECT_EQ(context.integer_or("counted", -1), 1000);
+    EXPECT_FALSE(context.get(property::kOneWay));
+}
+
+TEST_P(EngineGroup, EventsThatAreFiredLastAreNotLost) {
+    start(options_for(2));
+    context.set("last_words", 100);
+    engine.fire_event(std::string(event::kEndRun), context);
+    expect_in_order(handler->events, 2, 100);
+}
+
+TEST_P(EngineGroup, AFloodOfOneWayEventsEndsWithItsGroup) {
+    start(options_for(2));
+    auto future = executor->request_execute("fire", with_headers({{"count", 100'000'000}, {"one_way", 1}}), context);
+    while (true) {
+        const std::lock_guard lock(handler->mutex);
+        if (handler->events.size() > 1000) break;
+    }
+    executor->finalise();
+    EXPECT_EQ(future.get().reply.code, ReturnCode::task_aborted);
+}
+
 TEST_P(EngineGroup, M6_ARanksHandlerMayFireAnEventWhileTheParentWaitsForItsAnswer) {
     start(options_for(2));
     engine.fire_event("parent.nest", context);
@@ -1028,6 +1109,13 @@ TEST_P(SlowChannel, ExecuteReturnsAfterAllItsEvents) {
     start_slow(options_for(2));
     ASSERT_TRUE(executor->execute("fire", with_headers({{"count", 3}}), context, abort).ok());
     EXPECT_EQ(handler->events.size(), 6U);
+}
+
+TEST_P(SlowChannel, ExecuteReturnsAfterAllItsOneWayEvents) {
+    start_slow(options_for(2));
+    const auto input = with_headers({{"count", 150}, {"one_way", 1}, {"large_every", 70}, {"bytes", 100'000}});
+    ASSERT_TRUE(executor->execute("fire", input, context, abort).ok());
+    EXPECT_EQ(handler->events.size(), 300U);
 }
 
 TEST_P(SlowChannel, AnAbortThatComesBeforeItsTaskIsRemembered) {

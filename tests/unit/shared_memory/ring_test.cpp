@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <deque>
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <thread>
@@ -26,6 +28,13 @@ constexpr std::size_t kCapacity = 1024;
 bool put(RingWriter& writer, const Message& message) {
     const std::array<std::span<const std::byte>, 1> pieces{message};
     return writer.put(pieces);
+}
+
+bool wait_for(RingReader& reader, const Interrupt& interrupt, std::uint32_t seen,
+              std::optional<std::chrono::steady_clock::time_point> deadline = std::nullopt) {
+    RingReader* const rings[] = {&reader};
+    RingWaiter waiter;
+    return waiter.wait(rings, interrupt, seen, deadline);
 }
 
 /// A ring in one segment, the states of its readers in another.
@@ -181,12 +190,12 @@ TEST(Ring, WaitEndsWithAMessageAnInterruptOrTheDeadline) {
     Interrupt interrupt;
     Message message;
     const auto soon = [] { return std::chrono::steady_clock::now() + std::chrono::milliseconds(20); };
-    EXPECT_FALSE(reader.wait(interrupt, interrupt.value(), soon()));
+    EXPECT_FALSE(wait_for(reader, interrupt, interrupt.value(), soon()));
     EXPECT_EQ(shared.state(0).sleeping, 0U);
 
     const auto seen = interrupt.value();
     interrupt.ring();
-    EXPECT_FALSE(reader.wait(interrupt, seen));  // was rung before the wait began
+    EXPECT_FALSE(wait_for(reader, interrupt, seen));  // was rung before the wait began
 
     const auto once_it_sleeps = [&shared] {
         while (shared.state(0).sleeping == 0) std::this_thread::yield();
@@ -196,17 +205,88 @@ TEST(Ring, WaitEndsWithAMessageAnInterruptOrTheDeadline) {
             once_it_sleeps();
             interrupt.ring();
         });
-        EXPECT_FALSE(reader.wait(interrupt, interrupt.value()));
+        EXPECT_FALSE(wait_for(reader, interrupt, interrupt.value()));
     }
     {
         const std::jthread other([&] {
             once_it_sleeps();
             EXPECT_TRUE(shared.put(numbered(5)));
         });
-        EXPECT_TRUE(reader.wait(interrupt, interrupt.value()));
+        EXPECT_TRUE(wait_for(reader, interrupt, interrupt.value()));
     }
-    EXPECT_TRUE(reader.wait(interrupt, interrupt.value(), soon()));
+    EXPECT_TRUE(wait_for(reader, interrupt, interrupt.value(), soon()));
     EXPECT_EQ(reader.take(message), Taken::message);
+}
+
+TEST(Ring, OneThreadWaitsForSeveralRings) {
+    constexpr std::size_t kRings = 5;
+    std::deque<Shared> shared;
+    std::deque<RingReader> readers;
+    std::vector<RingReader*> rings;
+    for (std::size_t index = 0; index < kRings; ++index) {
+        shared.emplace_back(1);
+        rings.push_back(&readers.emplace_back(shared.back().ring.bytes(), shared.back().state(0)));
+    }
+    RingWaiter waiter;
+    const Interrupt nobody;
+    const auto soon = std::chrono::steady_clock::now() + std::chrono::milliseconds(20);
+    EXPECT_FALSE(waiter.wait(rings, nobody, 0, soon));
+    Message message;
+    for (std::size_t index = 0; index < kRings; ++index) {
+        const std::jthread other([&] {
+            while (shared[index].state(0).sleeping == 0) std::this_thread::yield();
+            EXPECT_TRUE(shared[index].put(numbered(index)));
+        });
+        EXPECT_TRUE(waiter.wait(rings, nobody, 0));
+        EXPECT_EQ(readers[index].take(message), Taken::message);
+    }
+    EXPECT_EQ(shared[0].state(0).sleeping, 0U);
+    const Interrupt rung;
+    EXPECT_FALSE(waiter.wait({}, rung, 1));
+}
+
+TEST(Ring, AWriterSleepsUntilThereIsRoom) {
+    Shared shared(2);
+    std::array<RingReader, 2> readers{shared.reader(0), shared.reader(1)};
+    constexpr std::uint64_t kMessages = 20'000;
+    const std::jthread writer([&] {
+        const Interrupt nobody;
+        for (std::uint64_t number = 0; number < kMessages; ++number) {
+            const auto message = numbered(number, number % 700);
+            while (!shared.put(message)) shared.writer.wait_for_room(message.size(), nobody, 0);
+        }
+    });
+    const auto read_all = [&](RingReader& reader) {
+        const Interrupt nobody;
+        Message message;
+        for (std::uint64_t number = 0; number < kMessages; ++number) {
+            while (reader.take(message) == Taken::nothing) wait_for(reader, nobody, 0);
+            ASSERT_EQ(message, numbered(number, number % 700));
+            // Now and then the writer must sleep.
+            if (number % 2000 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    };
+    const std::jthread second([&] { read_all(readers[1]); });
+    read_all(readers[0]);
+}
+
+TEST(Ring, AWriterThatWaitsForRoomIsInterrupted) {
+    Shared shared(1);
+    while (shared.put(numbered(1, 100))) continue;
+    Interrupt interrupt;
+    const std::jthread other([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        interrupt.ring();
+    });
+    shared.writer.wait_for_room(100, interrupt, interrupt.value());
+    EXPECT_FALSE(shared.put(numbered(1, 100)));
+    // A reader that claims to have read what was not written makes no room, and no endless loop.
+    shared.state(0).read = std::uint64_t{1} << 40U;
+    const std::jthread another([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        interrupt.ring();
+    });
+    shared.writer.wait_for_room(100, interrupt, interrupt.value());
 }
 
 /// What a rank has: the states of both rings' readers, then its ring of answers.
@@ -222,7 +302,7 @@ constexpr std::size_t kRankSegment = 2 * sizeof(ReaderState) + ring_size(kCapaci
     writer.add_reader(states[1]);
     const Interrupt nobody;
     for (Message message;;) {
-        reader.wait(nobody, 0);
+        wait_for(reader, nobody, 0);
         const auto taken = reader.take(message);
         if (taken == Taken::nothing) continue;
         if (taken == Taken::corrupt) ::_exit(2);
@@ -255,7 +335,7 @@ TEST(Ring, CarriesMessagesBetweenProcesses) {
         const auto sent = numbered(number, number % 400);
         ASSERT_TRUE(put(writer, sent));
         for (auto& reader : readers) {
-            while (reader.take(message) == Taken::nothing) reader.wait(nobody, 0);
+            while (reader.take(message) == Taken::nothing) wait_for(reader, nobody, 0);
             ASSERT_EQ(message, sent);
         }
     }

@@ -103,7 +103,7 @@ TEST_F(BadBody, OfAnEventTakesItsNumberOnly) {
     const auto relay = channel(ChannelKind::relay);
     server.receive(wire::FireEvent{}, body_of_call(5));
     ASSERT_EQ(messages.size(), 1U);
-    EXPECT_EQ(std::get<wire::FireEvent>(messages[0]), (wire::FireEvent{5, "", 0, 0, {}}));
+    EXPECT_EQ(std::get<wire::FireEvent>(messages[0]), (wire::FireEvent{5, "", 0, 0, {}, false}));
 }
 
 TEST_F(BadBody, WithoutACallIsReportedAsSuch) {

@@ -57,7 +57,7 @@ struct MemoryLink : ::testing::Test {
         return joined ? std::move(*joined) : nullptr;
     }
     static constexpr std::size_t kPayloads = std::size_t{1} << 20U;
-    std::shared_ptr<ParentMemory> parent = *ParentMemory::create(3, {4096, 1024, kPayloads});
+    std::shared_ptr<ParentMemory> parent = *ParentMemory::create(3, {4096, 1024, 1024, kPayloads});
     std::atomic<int> asked{0};
 };
 
@@ -145,6 +145,37 @@ TEST_F(MemoryLink, AWaitIsEndedByAnAnswer) {
     ASSERT_TRUE(parent->send_to_all(std::vector{frame_of("task")}));
     EXPECT_TRUE(parent->wait(0, interrupt, 0, std::nullopt));
     EXPECT_EQ(text_of(parent->receive(0).frames), "task|");
+}
+
+TEST_F(MemoryLink, EventsTravelBothWaysBesideTasks) {
+    using Sent = FrameRingWriter::Sent;
+    std::vector<std::unique_ptr<RankMemory>> ranks;
+    for (const int rank : {0, 1, 2}) ranks.push_back(join(rank));
+    ASSERT_TRUE(parent->carries_events());
+    const auto event_of = [](int number) { return std::vector{frame_of("event"), frame_of(std::to_string(number))}; };
+    for (int turn = 0; turn < 100; ++turn) {
+        ASSERT_EQ(parent->send_event(event_of(turn)), Sent::yes);
+        for (const int rank : {0, 1, 2}) {
+            auto& it = *ranks[static_cast<std::size_t>(rank)];
+            ASSERT_TRUE(it.carries_events());
+            EXPECT_EQ(text_of(it.parent_events().receive().frames), "event|" + std::to_string(turn) + "|");
+            ASSERT_EQ(it.events().send(event_of(rank)), Sent::yes);
+            EXPECT_EQ(text_of(parent->events_of(rank).receive().frames), "event|" + std::to_string(rank) + "|");
+            ASSERT_EQ(parent->send_event_answer(rank, event_of(turn + rank)), Sent::yes);
+            EXPECT_EQ(text_of(it.event_answers().receive().frames), "event|" + std::to_string(turn + rank) + "|");
+            EXPECT_FALSE(it.has_message());
+        }
+    }
+    while (ranks[1]->events().send(event_of(1)) == Sent::yes) continue;
+    EXPECT_EQ(ranks[1]->events().send(event_of(1)), Sent::no_room);
+    EXPECT_EQ(ranks[1]->events().send(std::vector{frame_of(std::string(2000, 'x'))}), Sent::never);
+    const Interrupt nobody;
+    const std::jthread reader([&](const std::stop_token& stop) {
+        while (!stop.stop_requested()) (void)parent->events_of(1).receive();
+    });
+    for (int sent = 0; sent < 150; ++sent) {
+        while (ranks[1]->events().send(event_of(1)) != Sent::yes) ranks[1]->events().wait_for_room(nobody, 0);
+    }
 }
 
 TEST_F(MemoryLink, AnotherOfferIsRefused) {
