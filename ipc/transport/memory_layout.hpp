@@ -81,8 +81,10 @@ public:
         return bytes_.subspan(kRings + ring_size(result_bytes_), ring_size(event_bytes_));
     }
 
+    static constexpr std::size_t kRings =
+        sizeof(PeerView) + 2 * sizeof(ReaderState) + sizeof(ArenaSlots);  ///< where they begin
+
 private:
-    static constexpr std::size_t kRings = sizeof(PeerView) + 2 * sizeof(ReaderState) + sizeof(ArenaSlots);
     [[nodiscard]] ReaderState* positions() const {
         return reinterpret_cast<ReaderState*>(bytes_.data() + sizeof(PeerView));
     }

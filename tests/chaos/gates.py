@@ -273,8 +273,11 @@ GATES = (
     Gate(
         "shared-memory",
         "what a rank does to the memory that it shares harms its own group at most",
-        160,
-        forms("shared-memory", ("scribble", "seals", *(f"die{step}" for step in range(6)))),
+        280,
+        forms(
+            "shared-memory",
+            ("scribble", "seals", "mute", *(f"{way}{step}" for way in ("die", "die_event") for step in range(6))),
+        ),
         transports=False,
     ),
     Gate(

@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <random>
@@ -17,6 +18,7 @@
 
 #include "rankexec/ipc/shared_memory/futex.hpp"
 #include "rankexec/ipc/transport/memory_layout.hpp"
+#include "rankexec/ipc/transport/memory_link.hpp"
 #include "stamp.hpp"
 
 namespace chaos {
@@ -59,6 +61,21 @@ std::vector<Mapping> shared_mappings() {
     }
 }
 
+/// The one of this rank's rings, which was mapped for writing first.
+Mapping own_segment() {
+    for (auto& mapping : shared_mappings()) {
+        if (mapping.writable) return mapping;
+    }
+    return {};
+}
+
+ParentMemory::Sizes sizes() {
+    const char* const world_size = std::getenv("WORLD_SIZE");
+    return ParentMemory::sizes_for(world_size != nullptr ? std::atoi(world_size) : 1);
+}
+
+[[gnu::no_sanitize_thread]] void forget(ReaderState& position) { position.read.store(0, std::memory_order_relaxed); }
+
 }  // namespace
 
 void scribble(std::uint64_t seed) {
@@ -96,15 +113,29 @@ std::string break_seals() {
     return managed;
 }
 
-void die_while_writing(int step, std::uint64_t task_id) {
-    // The one that was mapped for writing first is this rank's own.
-    for (const auto& mapping : shared_mappings()) {
-        if (!mapping.writable) continue;
-        auto* const writer = reinterpret_cast<WriterState*>(mapping.begin + sizeof(PeerView) + sizeof(ArenaSlots));
+void stop_reading() {
+    const auto own = own_segment();
+    if (own.begin == nullptr) return;
+    // Before the rings: the positions of this rank as a reader. It is the parent that sleeps on what follows `read`.
+    auto* const task = &reinterpret_cast<PeerView*>(own.begin)->position;
+    auto* const events = reinterpret_cast<ReaderState*>(own.begin + sizeof(PeerView));
+    std::thread([=] {
+        for (;;) {
+            for (auto* position : {task, events, events + 1}) forget(*position);
+            std::this_thread::yield();
+        }
+    }).detach();
+}
+
+void die_while_writing(int step, bool event) {
+    const auto own = own_segment();
+    if (own.begin != nullptr) {
+        const auto results = ring_size(sizes().answer_bytes);
+        auto* const writer = reinterpret_cast<WriterState*>(own.begin + RankLayout::kRings + (event ? results : 0));
         auto* const data = reinterpret_cast<std::byte*>(writer + 1);
         // Positions are multiples of 8 and the ring is longer than this.
         const auto at = writer->written.load();
-        const std::array<std::uint64_t, 5> message{32, 1, 8, task_id, 0};
+        const std::array<std::uint64_t, 5> message{32, 1, 8, 0, 0};
         std::size_t words = 0;
         if (step >= 1) words = 1;
         if (step >= 2) words = 3;
@@ -112,7 +143,6 @@ void die_while_writing(int step, std::uint64_t task_id) {
         std::memcpy(data + at % 4096, message.data(), words * sizeof(std::uint64_t));
         if (step >= 4) writer->written.store(at + sizeof message);
         if (step >= 5) wake_all(writer->bell);
-        break;
     }
     leave_stamp();
     ::kill(::getpid(), SIGKILL);

@@ -17,7 +17,10 @@ void scribble(std::uint64_t seed);
 /// parent woken.
 inline constexpr int kFaultPoints = 6;
 
-/// Writes an answer into this rank's ring by hand, and dies after that many steps.
-[[noreturn]] void die_while_writing(int step, std::uint64_t task_id);
+/// Writes a message into this rank's ring of results, or of events, by hand, and dies after that many steps.
+[[noreturn]] void die_while_writing(int step, bool event);
+
+/// Makes the parent believe that this rank reads nothing of what it is sent.
+void stop_reading();
 
 }  // namespace chaos

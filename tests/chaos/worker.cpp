@@ -102,12 +102,15 @@ void leave_daemon(bool own_session) {
     for (;;) ::pause();
 }
 
-/// `how`: "scribble", "seals", or "die" and the number of steps.
+/// `how`: "scribble", "seals", "mute", or "die" or "die_event" and the number of steps.
 Shareable abuse_memory(const std::string& how, const Shareable& input) {
     Shareable reply;
     if (how == "scribble") chaos::scribble(static_cast<std::uint64_t>(input.header("seed")->integer_or(0)));
     if (how == "seals") reply.headers["managed"] = chaos::break_seals();
-    if (how.starts_with("die")) chaos::die_while_writing(std::stoi(how.substr(3)), 0);
+    if (how == "mute") chaos::stop_reading();
+    for (const std::string_view way : {"die_event", "die"}) {
+        if (how.starts_with(way)) chaos::die_while_writing(std::stoi(how.substr(way.size())), way == "die_event");
+    }
     return reply;
 }
 
@@ -130,6 +133,19 @@ public:
         return reply;
     }
 
+    Shareable fire_some(Context& context) {
+        for (int event = 0; event < 50; ++event) {
+            context.set("text", std::string(static_cast<std::size_t>(event) * 100, 'x'));
+            if (event % 10 == 9) {
+                fire_event("chaos", context);
+            } else {
+                fire_one_way("chaos", context);
+            }
+        }
+        context.remove("text");
+        return {};
+    }
+
     Shareable execute(const std::string& task, const Shareable& input, Context& context, const Signal& abort) override {
         const auto header = [&](const char* name) {
             const auto* value = input.header(name);
@@ -139,6 +155,7 @@ public:
         const bool meant = victim != nullptr && victim->integer_or(-1) == context.integer_or("rank", -2);
         if (task == "nothing") return {};
         if (task == "large") return large();
+        if (task == "events") return fire_some(context);
         if (task == "memory") return meant ? abuse_memory(header("how"), input) : Shareable();
         if (task == "master_port") {
             Shareable reply;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A rank does to the memory that it shares with its parent whatever it can: its own task may fail, the parent and its
 // other groups are not harmed.
+#include <array>
 #include <mutex>
 
 #include "round.hpp"
@@ -42,8 +43,9 @@ std::string torment(const RoundOptions& round, Dice& dice, Groups& groups) {
     if (!work(groups.victim, "large").reply.ok()) return "no large result";
     const auto wrong = judge(round, rank, work(groups.victim, "memory"));
     if (!wrong.empty()) return wrong;
-    for (int task = 0; task < 20; ++task) {
-        const auto reply = work(groups.victim, task % 2 == 0 ? "nothing" : "large").reply;
+    constexpr std::array kTasks{"nothing", "large", "events"};
+    for (std::size_t task = 0; task < 21; ++task) {
+        const auto reply = work(groups.victim, kTasks[task % kTasks.size()]).reply;
         if (round.variant == "seals" && !reply.ok()) return "no work any more: " + reply.failure->describe();
         // What a scribbled answer says is the rank's affair, but it must be a reply or a failure of this group.
         if (!reply.ok() && !reply.failure) return "a failure without words";
