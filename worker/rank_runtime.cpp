@@ -127,16 +127,19 @@ int RankRuntime::run() {
         on_bad_body(type, error);
     };
     callbacks.on_broken = [this](const std::string& why) { end(why); };
-    auto connected =
-        PeerChannels::connect(loop_, bootstrap_, PeerRole::rank, bootstrap_.rank,
-                              {ChannelKind::execution, ChannelKind::handler, ChannelKind::relay}, std::move(callbacks));
-    if (!connected) {
-        log::error("rank " + std::to_string(bootstrap_.rank) + ": " + connected.error());
-        return 1;
+    if (auto links = join_memory()) {
+        channels_ = PeerChannels::over(loop_, bootstrap_, std::move(*links), std::move(callbacks));
+    } else {
+        auto connected = PeerChannels::connect(loop_, bootstrap_, PeerRole::rank, bootstrap_.rank,
+                                               {ChannelKind::execution, ChannelKind::handler, ChannelKind::relay},
+                                               std::move(callbacks));
+        if (!connected) {
+            log::error("rank " + std::to_string(bootstrap_.rank) + ": " + connected.error());
+            return 1;
+        }
+        channels_ = std::move(*connected);
     }
-    channels_ = std::move(*connected);
     lane_ = std::make_unique<EventLane>();
-    join_memory();
     make_events();
 
     wire::Hello hello;
@@ -180,20 +183,22 @@ int RankRuntime::run() {
     return exit_code;
 }
 
-void RankRuntime::join_memory() {
-    if (bootstrap_.host_identity != host_identity() || !can_sleep_on_two()) return;
+std::optional<RankLinks> RankRuntime::join_memory() {
+    if (bootstrap_.host_identity != host_identity() || !can_sleep_on_two()) return std::nullopt;
     // A parent that shares none does not listen.
-    if (::access(handover_path(bootstrap_.run_directory).c_str(), F_OK) != 0) return;
+    if (::access(handover_path(bootstrap_.run_directory).c_str(), F_OK) != 0) return std::nullopt;
     // A large segment is a second's work for the parent.
     const auto ask = [this](const HandoverWish& wish) { return receive_handover(bootstrap_, wish, kSegmentPatience); };
     auto received = receive_handover(bootstrap_);
-    auto joined = received ? RankMemory::accept(std::move(*received), bootstrap_.rank, bootstrap_.world_size, ask)
-                           : tl::unexpected(received.error());
-    if (joined) {
-        memory_ = std::move(*joined);
-    } else {
+    auto links = received ? take_links(*received) : tl::unexpected(received.error());
+    auto joined = links ? RankMemory::accept(std::move(*received), bootstrap_.rank, bootstrap_.world_size, ask)
+                        : tl::unexpected(links.error());
+    if (!joined) {
         log::warning("no memory is shared with the parent, tasks come over ZeroMQ: " + joined.error());
+        return std::nullopt;
     }
+    memory_ = std::move(*joined);
+    return std::move(*links);
 }
 
 void RankRuntime::make_events() {

@@ -21,6 +21,7 @@
 #include "rankexec/ipc/channel/peer_channels.hpp"
 #include "rankexec/ipc/channel/ring_messages.hpp"
 #include "rankexec/ipc/transport/memory_link.hpp"
+#include "rankexec/ipc/transport/memory_server.hpp"
 #include "rankexec/worker/rank_events.hpp"
 #include "rankexec/worker/stack_sampler.hpp"
 
@@ -63,8 +64,9 @@ private:
     void report_stack(std::uint64_t task_id);
 
     // On run()'s thread.
-    /// Memory that is shared with a parent on this host; without it all goes over the channels.
-    void join_memory();
+    /// Memory that is shared with a parent on this host, and the channels' connections that come with it; without it
+    /// all goes over ZeroMQ.
+    [[nodiscard]] std::optional<RankLinks> join_memory();
     [[nodiscard]] Work next_work();
     [[nodiscard]] std::optional<wire::Execute> take_task();
     void admit(std::uint64_t task_id);

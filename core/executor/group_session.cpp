@@ -3,6 +3,7 @@
 #include "rankexec/core/executor/group_session.hpp"
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 #include "rankexec/core/model/rank_list.hpp"
@@ -165,13 +166,30 @@ void GroupSession::share_memory(const Bootstrap& bootstrap) {
     hooks.on_result = [this](int rank, wire::Result&& result) { on_result(rank, std::move(result)); };
     hooks.on_turn = [this] { start_next_task(); };
     hooks.on_violation = [this](int rank, const std::string& why) { on_violation(rank, why); };
-    auto server = MemoryServer::start(bootstrap, *memory);
+    auto on_linked = [this, &loop = loop_, alive = std::weak_ptr(alive_)](int rank, RankLinks links) {
+        loop.post([this, alive, rank, links = std::make_shared<RankLinks>(std::move(links))] {
+            if (!alive.expired()) adopt_links(rank, std::move(*links));
+        });
+    };
+    auto server = MemoryServer::start(bootstrap, *memory, std::move(on_linked));
     if (!server) return log::info("no shared memory for tasks: " + server.error());
     memory_server_ = std::move(*server);
     memory_ = std::move(*memory);
     lane_ = std::make_shared<FastLane>(
         loop_, turn_, memory_, FastLane::Identity{bootstrap.run_id, bootstrap.incarnation, options_.group.world_size},
         std::move(hooks));
+}
+
+/// What the rank has said by now waits in them.
+void GroupSession::adopt_links(int rank, RankLinks links) {
+    if (!group_) return;
+    try {
+        group_->transport()->adopt(rank, std::move(links));
+    } catch (const std::system_error& error) {
+        note_loss(FirstCause::Kind::other, failure_of_rank(rank, code_of_loss(),
+                                                           "the connections of rank " + std::to_string(rank) +
+                                                               " cannot be served: " + error.what()));
+    }
 }
 
 void GroupSession::open_lane() {

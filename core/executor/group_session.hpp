@@ -109,6 +109,7 @@ private:
     void offer_memory(const Bootstrap& bootstrap);
     void share_memory(const Bootstrap& bootstrap);
     void take_events(const Bootstrap& bootstrap);
+    void adopt_links(int rank, RankLinks links);
     void send_event(const wire::EncodedBody& to_first, const wire::EncodedBody& to_others);
     void open_lane();
     void close_lane();
@@ -157,10 +158,11 @@ private:
     std::optional<ParentChannel> execution_;
     std::optional<ParentChannel> handler_;
     std::optional<ParentChannel> relay_;
-    std::shared_ptr<ParentMemory> memory_;                     ///< nullptr: all goes over ZeroMQ
-    std::shared_ptr<FastLane> lane_;                           ///< nullptr: tasks go over ZeroMQ
-    std::shared_ptr<GroupEvents> events_;                      ///< from launch() on
-    std::unique_ptr<MemoryServer> memory_server_;              ///< gives the ranks their memory
+    std::shared_ptr<ParentMemory> memory_;                                    ///< nullptr: all goes over ZeroMQ
+    std::shared_ptr<FastLane> lane_;                                          ///< nullptr: tasks go over ZeroMQ
+    std::shared_ptr<GroupEvents> events_;                                     ///< from launch() on
+    std::unique_ptr<MemoryServer> memory_server_;                             ///< gives the ranks their memory
+    std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);  ///< goes with this session
     std::vector<std::pair<int, wire::Result>> early_results_;  ///< over ZeroMQ, of the task that is in the lane
     std::vector<Rank> ranks_;
     Context context_;  ///< of the run

@@ -16,29 +16,38 @@ PeerChannels::PeerChannels(EventLoop& loop, const Bootstrap& bootstrap, int rank
       callbacks_(std::move(callbacks)),
       delay_(loop) {}
 
+TransportClient::Callbacks PeerChannels::transport_callbacks() {
+    TransportClient::Callbacks made;
+    made.on_message = [this](ChannelKind kind, std::vector<wire::Frame>&& frames) {
+        delay_.pass(kind, [this, kind, frames = std::move(frames)]() mutable { receive(kind, std::move(frames)); });
+    };
+    made.on_connected = [this](ChannelKind kind) {
+        if (callbacks_.on_connected) callbacks_.on_connected(kind);
+    };
+    made.on_disconnected = [this](ChannelKind kind) {
+        if (callbacks_.on_disconnected) callbacks_.on_disconnected(kind);
+    };
+    made.on_unreachable = [this](ChannelKind kind) {
+        if (callbacks_.on_unreachable) callbacks_.on_unreachable(kind);
+    };
+    made.on_refused = [this](ChannelKind, const std::string& why) { callbacks_.on_broken(why); };
+    return made;
+}
+
+std::unique_ptr<PeerChannels> PeerChannels::over(EventLoop& loop, const Bootstrap& bootstrap, RankLinks links,
+                                                 Callbacks callbacks) {
+    std::unique_ptr<PeerChannels> made(new PeerChannels(loop, bootstrap, bootstrap.rank, std::move(callbacks)));
+    made->transport_ = TransportClient::over(loop, std::move(links), made->transport_callbacks());
+    return made;
+}
+
 tl::expected<std::unique_ptr<PeerChannels>, std::string> PeerChannels::connect(EventLoop& loop,
                                                                                const Bootstrap& bootstrap,
                                                                                PeerRole role, int rank,
                                                                                const std::vector<ChannelKind>& channels,
                                                                                Callbacks callbacks) {
     std::unique_ptr<PeerChannels> made(new PeerChannels(loop, bootstrap, rank, std::move(callbacks)));
-    auto* self = made.get();
-    TransportClient::Callbacks transport_callbacks;
-    transport_callbacks.on_message = [self](ChannelKind kind, std::vector<wire::Frame>&& frames) {
-        self->delay_.pass(
-            kind, [self, kind, frames = std::move(frames)]() mutable { self->receive(kind, std::move(frames)); });
-    };
-    transport_callbacks.on_connected = [self](ChannelKind kind) {
-        if (self->callbacks_.on_connected) self->callbacks_.on_connected(kind);
-    };
-    transport_callbacks.on_disconnected = [self](ChannelKind kind) {
-        if (self->callbacks_.on_disconnected) self->callbacks_.on_disconnected(kind);
-    };
-    transport_callbacks.on_unreachable = [self](ChannelKind kind) {
-        if (self->callbacks_.on_unreachable) self->callbacks_.on_unreachable(kind);
-    };
-    transport_callbacks.on_refused = [self](ChannelKind, const std::string& why) { self->callbacks_.on_broken(why); };
-    auto transport = TransportClient::connect(loop, bootstrap, role, rank, channels, std::move(transport_callbacks));
+    auto transport = TransportClient::connect(loop, bootstrap, role, rank, channels, made->transport_callbacks());
     if (!transport) return tl::unexpected(transport.error());
     made->transport_ = std::move(*transport);
     return made;

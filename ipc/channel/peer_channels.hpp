@@ -39,6 +39,11 @@ public:
                                                                             const std::vector<ChannelKind>& channels,
                                                                             Callbacks callbacks);
 
+    /// A rank's, over connections that it has got together with its shared memory. Throws std::system_error when they
+    /// cannot be watched.
+    static std::unique_ptr<PeerChannels> over(EventLoop& loop, const Bootstrap& bootstrap, RankLinks links,
+                                              Callbacks callbacks);
+
     /// Fails with the limit that the message exceeds.
     tl::expected<void, std::string> send(ChannelKind kind, const wire::Message& message);
 
@@ -47,6 +52,7 @@ public:
 
 private:
     PeerChannels(EventLoop& loop, const Bootstrap& bootstrap, int rank, Callbacks callbacks);
+    [[nodiscard]] TransportClient::Callbacks transport_callbacks();
     void receive(ChannelKind kind, std::vector<wire::Frame>&& frames);
 
     std::string run_id_;

@@ -18,7 +18,8 @@
 #include "rankexec/ipc/transport/credentials.hpp"
 
 /// How descriptors get from the parent to a rank on its host: over a Unix socket in the run directory, to processes
-/// of the same user that have the rank's credentials. One message there, one back (PROTOCOL.md, section "Handover").
+/// of the same user that have the rank's credentials. One message there, one back (PROTOCOL.md, section "Handover");
+/// what becomes of the connection then is for both sides to know.
 namespace rankexec {
 
 /// At most that many descriptors and bytes in one handover.
@@ -45,6 +46,8 @@ public:
         std::vector<std::byte> bytes;  ///< up to kHandoverBytes, and at least one
         std::vector<int> descriptors;  ///< up to kHandoverDescriptors
         std::shared_ptr<const void> owner = nullptr;
+        /// Gets the connection, non-blocking, when the rank has got everything; without it, it is closed.
+        std::function<void(UniqueFd connection)> keep = nullptr;
     };
     /// Called on the loop for a rank that has shown its credentials. Nothing to hand over: it is refused.
     using OnRank = std::function<Handover(int rank, const HandoverWish& wish)>;
@@ -67,6 +70,7 @@ public:
 struct ReceivedHandover {
     std::vector<std::byte> bytes;
     std::vector<UniqueFd> descriptors;  ///< close-on-exec
+    UniqueFd connection;                ///< that it came by
 };
 
 /// The rank's side: connects, shows the credentials and waits for the answer, at most that long. Any thread.

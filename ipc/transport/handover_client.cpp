@@ -56,7 +56,7 @@ tl::expected<ReceivedHandover, std::string> receive_handover(const Bootstrap& bo
     const auto path = handover_path(bootstrap.run_directory);
     const auto address = address_of_socket(path);
     if (!address) return failed(path, "connect", ENAMETOOLONG);
-    const UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (!socket.valid()) return failed(path, "socket", errno);
     timeval limit{};
     limit.tv_sec = patience.count() / 1000;
@@ -89,6 +89,7 @@ tl::expected<ReceivedHandover, std::string> receive_handover(const Bootstrap& bo
         return tl::unexpected(path + ": the answer was cut; are descriptors left (ulimit -n)?");
     }
     received.bytes.resize(static_cast<std::size_t>(size));
+    received.connection = std::move(socket);
     return received;
 }
 

@@ -11,9 +11,9 @@
 
 namespace rankexec {
 
-/// What a rank says first, and all it says. Both ends are the same library on the same host.
+/// What a rank says first. Both ends are the same library on the same host.
 struct HandoverRequest {
-    static constexpr std::uint32_t kVersion = 2;
+    static constexpr std::uint32_t kVersion = 3;
     std::uint32_t version = kVersion;
     std::int32_t rank = -1;
     std::uint32_t kind = 0;  ///< HandoverWish, as are the next two

@@ -47,7 +47,7 @@ bool send_handover(int connection, const HandoverServer::Handover& handover) {
         header->cmsg_len = CMSG_LEN(size);
         std::memcpy(CMSG_DATA(header), handover.descriptors.data(), size);
     }
-    // An empty socket takes one short packet.
+    // An empty socket takes a short message as a whole.
     return ::sendmsg(connection, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == static_cast<ssize_t>(handover.bytes.size());
 }
 
@@ -143,7 +143,7 @@ private:
 
     void on_request(int fd) {
         HandoverRequest request;
-        const auto size = ::recv(fd, &request, sizeof request, MSG_TRUNC);
+        const auto size = ::recv(fd, &request, sizeof request, 0);
         if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
         const auto rank = size == sizeof request ? rank_of(request) : std::nullopt;
         const HandoverWish wish{static_cast<HandoverWish::Kind>(request.kind), request.number, request.size};
@@ -151,6 +151,7 @@ private:
         if (!rank) return refuse(fd);
         const auto handover = on_rank_(*rank, wish);
         if (handover.bytes.empty() || !send_handover(fd, handover)) return refuse(fd);
+        if (handover.keep) return handover.keep(release(fd));
         drop(fd);
     }
 
@@ -177,12 +178,16 @@ private:
         drop(fd);
     }
 
-    void drop(int fd) {
+    void drop(int fd) { (void)release(fd); }
+
+    UniqueFd release(int fd) {
         const auto found = waiting_.find(fd);
         loop_.cancel(found->second.timer);
         loop_.unwatch(fd);
+        auto socket = std::move(found->second.socket);
         waiting_.erase(found);
         resume();
+        return socket;
     }
 
     EventLoop& loop_;
@@ -213,7 +218,7 @@ tl::expected<std::unique_ptr<HandoverServer>, std::string> HandoverServer::start
     auto path = handover_path(bootstrap.run_directory);
     const auto address = address_of_socket(path);
     if (!address) return failed(path, ENAMETOOLONG);
-    UniqueFd listener(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!listener.valid()) return failed(path, errno);
     if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0 ||
         ::listen(listener.get(), kBacklog) != 0) {

@@ -12,12 +12,13 @@
 #include "rankexec/core/model/export.hpp"
 #include "rankexec/core/system/event_loop.hpp"
 #include "rankexec/ipc/transport/bootstrap.hpp"
+#include "rankexec/ipc/transport/unix_link.hpp"
 #include "rankexec/ipc/wire/codec.hpp"
 
 namespace rankexec {
 
-/// A rank's or a shim's end of the channels: one DEALER socket per channel. Lives on one EventLoop;
-/// has a ZeroMQ context of its own.
+/// A rank's or a shim's end of the channels: one DEALER socket per channel, with a ZeroMQ context of its own, or one
+/// Unix socket per channel. Lives on one EventLoop.
 class RANKEXEC_EXPORT TransportClient {
 public:
     struct Callbacks {
@@ -39,6 +40,9 @@ public:
     static tl::expected<std::unique_ptr<TransportClient>, std::string> connect(
         EventLoop& loop, const Bootstrap& bootstrap, PeerRole role, int rank, const std::vector<ChannelKind>& channels,
         Callbacks callbacks, std::chrono::milliseconds reach_timeout = std::chrono::seconds(10));
+    /// A rank's end over connections that it has got together with its shared memory. Throws std::system_error when
+    /// they cannot be watched.
+    static std::unique_ptr<TransportClient> over(EventLoop& loop, RankLinks links, Callbacks callbacks);
     virtual ~TransportClient() = default;
 
     /// Queues a message; it leaves when the connection is up.

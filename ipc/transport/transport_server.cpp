@@ -6,7 +6,9 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <system_error>
+#include <unordered_map>
 #include <utility>
 
 #include "rankexec/core/system/log.hpp"
@@ -27,6 +29,13 @@ constexpr int kBacklog = 4096;
 constexpr std::size_t kDescriptorsNeeded = 56;
 /// And when memory for its two threads' stacks or its tables cannot be had.
 constexpr std::size_t kAddressSpaceNeeded = std::size_t{64} << 20U;
+
+/// What the routes of links begin with.
+constexpr std::string_view kLinkRoute = "unix-";
+
+std::string route_of_link(ChannelKind kind, int rank) {
+    return std::string(kLinkRoute) + std::string(to_string(kind)) + "-" + std::to_string(rank);
+}
 
 Failure launch_failure(std::string message) {
     Failure failure;
@@ -51,7 +60,8 @@ bool is_refusal(std::uint16_t event, std::uint32_t value) {
 class ZmqTransportServer final : public TransportServer {
 public:
     ZmqTransportServer(EventLoop& loop, const Options& options, RunDirectory directory)
-        : options_(options),
+        : loop_(loop),
+          options_(options),
           directory_(std::move(directory)),
           bootstrap_{options.run_id.empty() ? random_run_id() : options.run_id,
                      options.incarnation,
@@ -93,6 +103,7 @@ public:
     }
 
     bool send(ChannelKind kind, const std::string& route, const std::vector<wire::Frame>& frames) override {
+        if (const auto link = links_.find(route); link != links_.end()) return link->second->send(frames);
         const auto index = static_cast<std::size_t>(kind);
         auto& socket = sockets_[index];
         watches_[index]->touched();
@@ -106,6 +117,27 @@ public:
             // ROUTER_MANDATORY: the peer is gone. Its exit is reported by its supervisor.
             log::debug("channel " + std::string(to_string(kind)) + ": " + error.what());
             return false;
+        }
+    }
+
+    void adopt(int rank, RankLinks links) override {
+        for (std::size_t index = 0; index < links.size(); ++index) {
+            PeerConnection peer;
+            peer.rank = rank;
+            peer.route = route_of_link(static_cast<ChannelKind>(index), rank);
+            if (links_.contains(peer.route)) return;
+            UnixLink::Callbacks callbacks;
+            callbacks.on_message = [this, index, peer](std::vector<wire::Frame>&& frames) {
+                if (callbacks_[index]) callbacks_[index](peer, std::move(frames));
+            };
+            callbacks.on_closed = [this, index, peer](const std::string& error) {
+                if (error.empty()) return;
+                log::error("rank " + std::to_string(peer.rank) + ": " + error);
+                // A message without an envelope ends the session, as this must.
+                if (callbacks_[index]) callbacks_[index](peer, {wire::Frame{}});
+            };
+            links_.emplace(peer.route, std::make_unique<UnixLink>(loop_, std::move(links[index]), options_.limits,
+                                                                  std::move(callbacks)));
         }
     }
 
@@ -193,12 +225,14 @@ private:
         connection.curve = peer->curve;
         connection.tcp = peer->tcp;
         connection.route = parts[0].to_string();
+        if (connection.route.starts_with(kLinkRoute)) return;  // peers may choose theirs
         std::vector<wire::Frame> frames;
         frames.reserve(parts.size() - 1);
         for (std::size_t part = 1; part < parts.size(); ++part) frames.push_back(to_frame(std::move(parts[part])));
         callbacks_[index](connection, std::move(frames));
     }
 
+    EventLoop& loop_;
     Options options_;
     RunDirectory directory_;  ///< goes last, after the sockets in it
     Bootstrap bootstrap_;
@@ -208,7 +242,8 @@ private:
     std::array<std::unique_ptr<SocketWatch>, kKinds.size()> watches_;
     std::array<OnMessage, kKinds.size()> callbacks_;
     std::array<std::unique_ptr<Monitor>, kKinds.size()> monitors_;
-    std::uint64_t refused_early_ = 0;  ///< before the authenticator was asked
+    std::unordered_map<std::string, std::unique_ptr<UnixLink>> links_;  ///< by route; those that were closed stay
+    std::uint64_t refused_early_ = 0;                                   ///< before the authenticator was asked
 };
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "rankexec/core/model/failure.hpp"
 #include "rankexec/core/system/event_loop.hpp"
 #include "rankexec/ipc/transport/bootstrap.hpp"
+#include "rankexec/ipc/transport/unix_link.hpp"
 #include "rankexec/ipc/wire/codec.hpp"
 
 namespace rankexec {
@@ -21,14 +22,14 @@ namespace rankexec {
 struct PeerConnection {
     PeerRole role = PeerRole::rank;
     int rank = 0;
-    std::string route;  ///< ZeroMQ's routing id: distinct connections differ
+    std::string route;  ///< distinct connections differ
     bool curve = false;
     bool tcp = false;
 };
 
 /// The parent's end of the channels: one bound ROUTER socket per channel, on ipc in a 0700 run
-/// directory and, on request, on tcp as well. Nobody without this run's credentials gets a message
-/// through. Lives on one EventLoop; has a ZeroMQ context of its own.
+/// directory and, on request, on tcp as well; and the links of ranks that share memory with us. Nobody without this
+/// run's credentials gets a message through. Lives on one EventLoop; has a ZeroMQ context of its own.
 class RANKEXEC_EXPORT TransportServer {
 public:
     struct Options {
@@ -57,6 +58,10 @@ public:
 
     /// Queues a message for that connection. False when it has never existed or is gone.
     virtual bool send(ChannelKind kind, const std::string& route, const std::vector<wire::Frame>& frames) = 0;
+
+    /// Takes connections of a rank that has been authenticated elsewhere. Their messages come as any others do. A rank
+    /// has them at most once.
+    virtual void adopt(int rank, RankLinks links) = 0;
 
     /// The shim's form; for_rank() gives a rank's.
     [[nodiscard]] virtual const Bootstrap& bootstrap() const = 0;

@@ -41,6 +41,24 @@ WipedBytes frame_for_stream(std::span<const Frame> frames) {
     return out;
 }
 
+std::vector<Frame> pieces_for_stream(std::span<const Frame> frames) {
+    const auto headers = std::make_shared<WipedBytes>();
+    headers->reserve(kCountBytes + frames.size() * kLengthBytes);
+    append_little_endian(*headers, frames.size(), kCountBytes);
+    for (const auto& frame : frames) append_little_endian(*headers, frame.bytes.size(), kLengthBytes);
+    std::vector<Frame> pieces;
+    pieces.reserve(2 * frames.size());
+    std::size_t begin = 0;
+    std::size_t end = kCountBytes;
+    for (const auto& frame : frames) {
+        end += kLengthBytes;
+        pieces.push_back({std::span<const std::byte>(*headers).subspan(begin, end - begin), headers});
+        if (!frame.bytes.empty()) pieces.push_back(frame);
+        begin = end;
+    }
+    return pieces;
+}
+
 void StreamDecoder::feed(std::span<const std::byte> bytes) {
     while (!bytes.empty() && !error_) {
         if (expecting_ != Expecting::bytes) {

@@ -16,12 +16,15 @@
 #include "rankexec/core/model/wiping.hpp"
 #include "rankexec/ipc/wire/codec.hpp"
 
-/// Messages on a byte stream (the Unix socket between host and guardian), where nothing else marks
-/// their borders: number of frames, then length and bytes of each. PROTOCOL.md, section "Streams".
+/// Messages on a byte stream (a Unix socket), where nothing else marks their borders: number of frames, then length and
+/// bytes of each. PROTOCOL.md, section "Streams".
 namespace rankexec::wire {
 
 /// The frames as one run of bytes, copied. Messages to the guardian hold credentials.
 [[nodiscard]] RANKEXEC_EXPORT WipedBytes frame_for_stream(std::span<const Frame> frames);
+
+/// The same in pieces, one after the other: the frames themselves, not copied, and what goes between them.
+[[nodiscard]] RANKEXEC_EXPORT std::vector<Frame> pieces_for_stream(std::span<const Frame> frames);
 
 /// Cuts a byte stream into messages, however its bytes arrive. Memory grows with the bytes that have
 /// arrived, never with the lengths that they claim. Belongs to one thread at a time.

@@ -17,6 +17,7 @@ public:
     }
     void on_message(ChannelKind, OnMessage callback) override { deliver_ = std::move(callback); }
     void on_disconnect(ChannelKind /*kind*/, std::function<void()> /*callback*/) override {}
+    void adopt(int /*rank*/, RankLinks /*links*/) override {}
     bool send(ChannelKind, const std::string&, const std::vector<wire::Frame>&) override { return true; }
     [[nodiscard]] const Bootstrap& bootstrap() const override { return bootstrap_; }
     [[nodiscard]] std::uint64_t refused_handshakes() const override { return 0; }

@@ -4,11 +4,14 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -54,7 +57,7 @@ protected:
     }
 
     UniqueFd connect() {
-        UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+        UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
         connect(socket);
         return socket;
     }
@@ -99,6 +102,23 @@ TEST_F(Handover, ARankGetsBytesAndDescriptors) {
     EXPECT_EQ(wished.kind, HandoverWish::Kind::result_segment);
     EXPECT_EQ(wished.number, 7U);
     EXPECT_EQ(wished.size, std::uint64_t{1} << 40U);
+    EXPECT_EQ(refused(), 0U);
+}
+
+TEST_F(Handover, TheConnectionCanLiveOn) {
+    std::promise<UniqueFd> kept;
+    answer.keep = [&](UniqueFd connection) { kept.set_value(std::move(connection)); };
+    const auto received = receive_handover(bootstrap.for_rank(1));
+    ASSERT_TRUE(received) << received.error();
+    ASSERT_EQ(::send(received->connection.get(), "x", 1, MSG_NOSIGNAL), 1);
+    const auto connection = kept.get_future().get();
+    char byte = 0;
+    std::array waiting{pollfd{connection.get(), POLLIN, 0}};
+    ASSERT_EQ(::poll(waiting.data(), waiting.size(), -1), 1);
+    EXPECT_EQ(::recv(connection.get(), &byte, 1, 0), 1);
+    EXPECT_EQ(byte, 'x');
+    EXPECT_EQ(::recv(connection.get(), &byte, 1, 0), -1);
+    EXPECT_EQ(errno, EAGAIN);
     EXPECT_EQ(refused(), 0U);
 }
 
@@ -169,7 +189,7 @@ TEST_F(Handover, WhatWasSaidInTimeCountsHoweverLongOthersAreServed) {
 // Where there are no descriptors left, the address sanitizer's check of vptrs has no pipe that it needs.
 #ifndef __SANITIZE_ADDRESS__
 TEST_F(Handover, WithoutDescriptorsWhoAsksIsToldAtOnce) {
-    const UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     rlimit former{};
     ::getrlimit(RLIMIT_NOFILE, &former);
     const rlimit few{64, former.rlim_max};

@@ -35,6 +35,19 @@ TEST(StreamFraming, BytesAreAsInTheProtocol) {
               "0100000000000000ff");
 }
 
+TEST(StreamFraming, PiecesAreTheSameBytes) {
+    std::vector<std::vector<Frame>> messages{{frame_of(from_hex("9600")), frame_of({}), frame_of(from_hex("ff"))}};
+    for (const auto& golden : goldens()) messages.push_back(frames_of(golden));
+    for (const auto& frames : messages) {
+        WipedBytes bytes;
+        for (const auto& piece : pieces_for_stream(frames)) {
+            EXPECT_FALSE(piece.bytes.empty());
+            bytes.insert(bytes.end(), piece.bytes.begin(), piece.bytes.end());
+        }
+        EXPECT_EQ(to_hex(bytes), to_hex(frame_for_stream(frames)));
+    }
+}
+
 TEST(StreamFraming, MessagesComeOutHoweverTheBytesArrive) {
     std::vector<std::byte> bytes;
     for (const auto& golden : goldens()) {
