@@ -91,10 +91,7 @@ private:
     }
 
     void receive(ChannelKind kind, std::vector<zmq::message_t>&& parts) {
-        std::vector<wire::Frame> frames;
-        frames.reserve(parts.size());
-        for (auto& part : parts) frames.push_back(to_frame(std::move(part)));
-        if (callbacks_.on_message) callbacks_.on_message(kind, std::move(frames));
+        if (callbacks_.on_message) callbacks_.on_message(kind, to_frames(std::move(parts)));
     }
 
     /// zmq_socket_monitor(3): the first frame holds a 16-bit event number and a 32-bit value.

@@ -226,10 +226,7 @@ private:
         connection.tcp = peer->tcp;
         connection.route = parts[0].to_string();
         if (connection.route.starts_with(kLinkRoute)) return;  // peers may choose theirs
-        std::vector<wire::Frame> frames;
-        frames.reserve(parts.size() - 1);
-        for (std::size_t part = 1; part < parts.size(); ++part) frames.push_back(to_frame(std::move(parts[part])));
-        callbacks_[index](connection, std::move(frames));
+        callbacks_[index](connection, to_frames(std::move(parts), 1));
     }
 
     EventLoop& loop_;

@@ -71,7 +71,12 @@ zmq::message_t to_message(const wire::Frame& frame) {
             [](void* /*data*/, void* owner) { delete take_over(owner); }, hand_over(new Owner(frame.owner))};
 }
 
-}  // namespace
+zmq::message_t joined(const wire::Frame& envelope, const wire::Frame& body) {
+    zmq::message_t message(envelope.bytes.size() + body.bytes.size());
+    const auto rest = std::ranges::copy(envelope.bytes, static_cast<std::byte*>(message.data())).out;
+    std::ranges::copy(body.bytes, rest);
+    return message;
+}
 
 wire::Frame to_frame(zmq::message_t&& part) {
     auto owner = std::make_shared<zmq::message_t>(std::move(part));
@@ -79,10 +84,32 @@ wire::Frame to_frame(zmq::message_t&& part) {
     return {bytes, std::move(owner)};
 }
 
+}  // namespace
+
+std::vector<wire::Frame> to_frames(std::vector<zmq::message_t>&& parts, std::size_t first) {
+    std::vector<wire::Frame> frames;
+    frames.reserve(parts.size() - first + 1);
+    for (std::size_t part = first; part < parts.size(); ++part) {
+        auto frame = to_frame(std::move(parts[part]));
+        const auto size = part == first ? wire::envelope_length(frame.bytes) : frame.bytes.size();
+        if (size == frame.bytes.size()) {
+            frames.push_back(std::move(frame));
+            continue;
+        }
+        frames.push_back({frame.bytes.first(size), frame.owner});
+        frames.push_back({frame.bytes.subspan(size), std::move(frame.owner)});
+    }
+    return frames;
+}
+
 bool send_frames(zmq::socket_t& socket, const std::vector<wire::Frame>& frames) {
-    for (std::size_t index = 0; index < frames.size(); ++index) {
-        const auto more = index + 1 < frames.size() ? zmq::send_flags::sndmore : zmq::send_flags::none;
-        if (!socket.send(to_message(frames[index]), more | zmq::send_flags::dontwait)) return false;
+    const std::size_t head = std::min<std::size_t>(frames.size(), 2);
+    for (std::size_t next = head; next <= frames.size(); ++next) {
+        const auto more = next < frames.size() ? zmq::send_flags::sndmore : zmq::send_flags::none;
+        auto part = next > head ? to_message(frames[next - 1])
+                    : head == 2 ? joined(frames[0], frames[1])
+                                : to_message(frames[0]);
+        if (!socket.send(std::move(part), more | zmq::send_flags::dontwait)) return false;
     }
     return true;
 }

@@ -13,11 +13,12 @@
 
 namespace rankexec {
 
-/// A ZeroMQ message as frames that share its memory.
-[[nodiscard]] wire::Frame to_frame(zmq::message_t&& part);
+/// What a ZeroMQ message holds from its part `first` on, as frames that share its memory: envelope and body come in one
+/// part, because each part costs an encryption and a decryption.
+[[nodiscard]] std::vector<wire::Frame> to_frames(std::vector<zmq::message_t>&& parts, std::size_t first = 0);
 
-/// Sends frames as one multipart message without blocking; large frames are handed to ZeroMQ without
-/// copying. False when ZeroMQ does not take it (no such peer).
+/// Sends frames as one multipart message without blocking: envelope and body as one part, which is a copy of them;
+/// large tensors are handed to ZeroMQ without copying. False when ZeroMQ does not take it (no such peer).
 [[nodiscard]] bool send_frames(zmq::socket_t& socket, const std::vector<wire::Frame>& frames);
 
 /// Receives one multipart message without blocking; empty when there is none.

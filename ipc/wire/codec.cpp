@@ -178,6 +178,16 @@ tl::expected<Envelope, DecodeError> decode_envelope(std::span<const std::byte> f
     return envelope;
 }
 
+std::size_t envelope_length(std::span<const std::byte> bytes) {
+    MsgpackReader reader(bytes.first(std::min(bytes.size(), kEnvelopeBytes)), kEnvelopeLimits);
+    MsgpackReader::Token token;
+    if (!reader.next(MsgpackReader::Kind::array, token)) return bytes.size();
+    for (std::size_t field = 0; field < token.count; ++field) {
+        if (!reader.skip()) return bytes.size();
+    }
+    return reader.position();
+}
+
 tl::expected<Decoded, DecodeError> decode(std::span<const Frame> frames, const Limits& limits) {
     try {
         if (frames.empty()) return tl::unexpected(protocol_error("a message without frames"));

@@ -63,6 +63,10 @@ struct Decoded {
 /// The envelope alone: enough to drop a stale or foreign message before its body is read.
 [[nodiscard]] RANKEXEC_EXPORT tl::expected<Envelope, DecodeError> decode_envelope(std::span<const std::byte> frame);
 
+/// How many of these bytes are the envelope with which they begin, when a body follows it in the same frame; all of
+/// them when they do not begin with one.
+[[nodiscard]] RANKEXEC_EXPORT std::size_t envelope_length(std::span<const std::byte> bytes);
+
 /// Total and bounded: any bytes give a message or an error, within the limits, without undefined
 /// behaviour. Tensors refer to their frames' memory and share its owner.
 [[nodiscard]] RANKEXEC_EXPORT tl::expected<Decoded, DecodeError> decode(std::span<const Frame> frames,

@@ -50,6 +50,8 @@ public:
     [[nodiscard]] bool skip();
     /// False when bytes follow the last element.
     [[nodiscard]] bool finish();
+    /// How many bytes have been read.
+    [[nodiscard]] std::size_t position() const noexcept { return position_; }
 
     /// Records what is wrong at this place and returns false.
     bool fail(std::string what);

@@ -42,6 +42,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto bytes = std::as_bytes(std::span(data, size));
     // In two parts, so that the stream decoder stands in the middle of something.
     StreamDecoder stream;
+    require(envelope_length(bytes) <= size);
     stream.feed(bytes.first(size / 2));
     stream.feed(bytes.subspan(size / 2));
     for (auto next = stream.next(); next && *next; next = stream.next()) check(**next);

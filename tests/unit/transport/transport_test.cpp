@@ -5,6 +5,7 @@
 
 #include "rankexec/ipc/transport/transport_client.hpp"
 #include "rankexec/ipc/transport/transport_server.hpp"
+#include "rankexec/ipc/wire/messages.hpp"
 
 namespace rankexec {
 namespace {
@@ -33,6 +34,7 @@ protected:
         server->on_message(ChannelKind::execution,
                            [this](const PeerConnection& from, std::vector<wire::Frame>&& frames) {
                                last = from;
+                               last_frames = frames;
                                received.push_back(text_of(frames.front()));
                            });
     }
@@ -66,6 +68,7 @@ protected:
     EventLoop loop;
     std::unique_ptr<TransportServer> server;
     PeerConnection last;
+    std::vector<wire::Frame> last_frames;
     std::vector<std::string> received;
     std::vector<std::string> answers;
     int connected = 0;
@@ -97,6 +100,26 @@ TEST_F(Transport, ARankElsewhereUsesTcpAndCurve) {
     EXPECT_TRUE(last.curve);
     EXPECT_TRUE(last.tcp);
     EXPECT_EQ(server->refused_handshakes(), 0U);
+}
+
+TEST_F(Transport, FramesArriveAsTheyWereSent) {
+    start(true);
+    auto rank = client(elsewhere(server->bootstrap().for_rank(3)), PeerRole::rank, 3);
+    wire::Result result;
+    result.task_id = 7;
+    for (const std::int64_t size : {0, 10, 5000}) {
+        const std::vector<std::byte> bytes(static_cast<std::size_t>(size), std::byte{0x5a});
+        result.reply.tensors.emplace(std::to_string(size), Tensor::copy_bytes(DType::uint8, {size}, bytes));
+    }
+    const auto sent = wire::encode({}, result).value();
+    rank->send(ChannelKind::execution, sent);
+    run_until([&] { return received.size() == 1; });
+    ASSERT_EQ(last_frames.size(), sent.size());
+    for (std::size_t index = 0; index < sent.size(); ++index)
+        EXPECT_EQ(text_of(last_frames[index]), text_of(sent[index]));
+    const auto decoded = wire::decode(last_frames);
+    ASSERT_TRUE(decoded) << decoded.error().message;
+    EXPECT_EQ(decoded->message, wire::Message(result));
 }
 
 TEST_F(Transport, AnAnswerToWhatWasSentIsNotedWithoutTheDescriptorsTelling) {

@@ -44,6 +44,16 @@ bool decode_within_bounds(std::span<const Frame> frames) {
     return true;
 }
 
+/// Envelope and body in one frame are told apart, and whatever else comes stays one.
+void split_within_bounds(std::span<const std::byte> bytes) {
+    const auto size = envelope_length(bytes);
+    ASSERT_LE(size, bytes.size());
+    if (size < bytes.size()) {
+        EXPECT_LE(size, kEnvelopeBytes);
+        EXPECT_EQ(envelope_length(bytes.first(size)), size);
+    }
+}
+
 std::vector<std::byte> repeated(std::string_view hex, std::size_t times) {
     const auto unit = from_hex(hex);
     std::vector<std::byte> out;
@@ -146,6 +156,31 @@ TEST(HostileInput, RandomBytesGiveAMessageOrAnError) {
         decode_within_bounds(std::vector{frame_of(golden_envelope_bytes(type)), frame_of(body)});
         EXPECT_FALSE(decode_within_bounds(std::vector{frame_of(body), frame_of({})}));
     }
+}
+
+TEST(HostileInput, AnEnvelopeIsToldFromTheBodyThatFollowsIt) {
+    for (const auto& golden : goldens()) {
+        SCOPED_TRACE(name_of(golden.message));
+        const auto frames = frames_of(golden);
+        std::vector<std::byte> joined(frames[0].bytes.begin(), frames[0].bytes.end());
+        joined.insert(joined.end(), frames[1].bytes.begin(), frames[1].bytes.end());
+        EXPECT_EQ(envelope_length(joined), frames[0].bytes.size());
+        for (std::size_t size = 0; size < joined.size(); ++size) {
+            // A copy, so that a read past the end is seen by a memory checker.
+            split_within_bounds(std::vector(joined.begin(), joined.begin() + static_cast<std::ptrdiff_t>(size)));
+        }
+        for (std::size_t bit = 0; bit < joined.size() * 8; ++bit) {
+            auto flipped = joined;
+            flipped[bit / 8] ^= std::byte{1} << (bit % 8);
+            split_within_bounds(flipped);
+        }
+    }
+    EXPECT_EQ(envelope_length({}), 0U);
+    EXPECT_EQ(envelope_length(repeated("91", 100'000)), 100'000U);
+    // A text that goes on beyond where an envelope must end.
+    auto long_text = from_hex("91d9fa");
+    long_text.resize(1000, std::byte{'a'});
+    EXPECT_EQ(envelope_length(long_text), long_text.size());
 }
 
 TEST(HostileInput, CountsBeyondTheBytesAreRefusedWithoutMemory) {
