@@ -88,6 +88,7 @@ private:
         bool by_memory = false;  ///< the ranks have got it there, and answer there when they can
         std::set<int> asked;     ///< ranks whose stacks the verdict still waits for
         bool told_to_abort = false;
+        std::set<int> incomplete;  ///< ranks that got the task without all its tensors, because it was aborted
         EventLoop::TimerId stack_timer = 0;
         EventLoop::TimerId settle_timer = 0;
         EventLoop::TimerId tail_timer = 0;

@@ -206,6 +206,8 @@ void GroupSession::abort_ranks(const std::string& reason) {
     for (int rank = 0; rank < options_.group.world_size; ++rank) {
         if (!open_->results[static_cast<std::size_t>(rank)]) {
             send(*handler_, rank, wire::AbortTask{open_->task.id, reason});
+            // It would have to arrive before the rank can answer.
+            if (execution_->cut<wire::Execute>(rank)) open_->incomplete.insert(rank);
         }
     }
 }
@@ -250,7 +252,7 @@ void GroupSession::on_result(int rank, wire::Result&& result) {
     }
     // What a rank throws once it was told to stop is no cause, but worth telling beside the cause.
     const bool beside = !open_->cause.empty() && result.reply.code != ReturnCode::task_aborted;
-    if (!result.reply.ok() && (!open_->told_to_abort || beside)) {
+    if (!result.reply.ok() && (!open_->told_to_abort || beside) && !open_->incomplete.contains(rank)) {
         auto failure = result.reply.failure.value_or(Failure{});
         failure.code = result.reply.code;
         failure.rank = rank;

@@ -29,13 +29,26 @@ wire::Envelope ParentChannel::next_envelope(int rank) const {
 }
 
 tl::expected<void, std::string> ParentChannel::send(int rank, const wire::Message& message) {
-    const auto frames = wire::encode(next_envelope(rank), message);
+    auto frames = wire::encode(next_envelope(rank), message);
     if (!frames) return tl::unexpected(frames.error());
-    deliver(rank, *frames);
+    auto& outbox = peers_.at(static_cast<std::size_t>(rank)).outbox;
+    // Nothing follows it, and nothing that waits is wanted any more.
+    if (std::holds_alternative<wire::Close>(message)) outbox.clear();
+    if (const auto type = wire::type_number(message); outbox.must_take(type, wire::size_of(*frames))) {
+        frames->erase(frames->begin());
+        outbox.push({type, std::move(*frames)}, sender(rank));
+    } else {
+        deliver(rank, *frames);
+    }
     return {};
 }
 
 tl::expected<void, std::string> ParentChannel::send(int rank, const wire::EncodedBody& body) {
+    if (auto& outbox = peers_.at(static_cast<std::size_t>(rank)).outbox;
+        outbox.must_take(body.type, wire::size_of(body.frames))) {
+        outbox.push(body, sender(rank));
+        return {};
+    }
     const auto frames = wire::with_envelope(next_envelope(rank), body);
     if (!frames) return tl::unexpected(frames.error());
     deliver(rank, *frames);
@@ -47,6 +60,25 @@ bool ParentChannel::deliver(int rank, const std::vector<wire::Frame>& frames) {
     if (peer.connection.route.empty() || !transport_.send(kind_, peer.connection.route, frames)) return false;
     ++peer.sent;
     return true;
+}
+
+Outbox::Send ParentChannel::sender(int rank) {
+    return [this, rank](const wire::EncodedBody& body) {
+        const auto frames = wire::with_envelope(next_envelope(rank), body);
+        return frames && deliver(rank, *frames);
+    };
+}
+
+bool ParentChannel::cut(int rank, std::uint16_t type) {
+    return peers_.at(static_cast<std::size_t>(rank)).outbox.cut(type, sender(rank));
+}
+
+void ParentChannel::on_part(int rank, const wire::MessagePart& part) {
+    if (const auto added = peers_.at(static_cast<std::size_t>(rank)).assembly.add(part); !added) {
+        callbacks_.on_violation(rank, added.error());
+        return;
+    }
+    (void)send(rank, wire::PartsTaken{part.bytes.bytes().size()});
 }
 
 bool ParentChannel::probe(int rank, const wire::Message& message) {
@@ -90,6 +122,10 @@ void ParentChannel::receive(const PeerConnection& from, std::vector<wire::Frame>
     }
     peer.received = envelope->sequence;
     peer.connection = from;
+    if (const auto whole = peer.assembly.complete(envelope->type, frames); !whole) {
+        callbacks_.on_violation(rank, whole.error());
+        return;
+    }
     auto decoded = wire::decode(frames);
     if (!decoded) {
         if (auto stand_in = stand_in_for(envelope->type, decoded.error())) {
@@ -100,6 +136,10 @@ void ParentChannel::receive(const PeerConnection& from, std::vector<wire::Frame>
             (body ? callbacks_.on_bad_body : callbacks_.on_violation)(rank, decoded.error().message);
             return;
         }
+    }
+    if (const auto* const part = std::get_if<wire::MessagePart>(&decoded->message)) return on_part(rank, *part);
+    if (const auto* const taken = std::get_if<wire::PartsTaken>(&decoded->message)) {
+        return peer.outbox.taken(taken->bytes, sender(rank));
     }
     if (!allowed_on(kind_, Direction::to_parent, decoded->message)) {
         callbacks_.on_violation(rank, std::string(wire::name_of(decoded->message)) + " is no message for the " +

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "rankexec/core/model/export.hpp"
+#include "rankexec/ipc/channel/assembly.hpp"
+#include "rankexec/ipc/channel/outbox.hpp"
 #include "rankexec/ipc/transport/transport_server.hpp"
 #include "rankexec/ipc/wire/codec.hpp"
 #include "rankexec/ipc/wire/messages.hpp"
@@ -19,6 +21,8 @@ namespace rankexec {
 /// A rank is reachable once its first message has come. The connection that brought it is the
 /// rank's: another one with the same credentials is only taken over when it continues the message
 /// numbers exactly (a reconnected network), so a second hello for a live rank is refused.
+///
+/// Large messages go and come in parts, each rank's at its own pace.
 class RANKEXEC_EXPORT ParentChannel {
 public:
     struct Callbacks {
@@ -38,6 +42,13 @@ public:
     /// The same for a message that goes to several ranks, encoded once.
     tl::expected<void, std::string> send(int rank, const wire::EncodedBody& body);
 
+    /// Sends a message of that type that is still on its way to the rank as it is, without the tensors that are still
+    /// to be sent, and so as one that fails its call. Whether there was any.
+    template <typename Kind>
+    bool cut(int rank) {
+        return cut(rank, wire::type_number<Kind>());
+    }
+
     /// Sends a message that does no harm, and says whether there is a connection to send it on.
     [[nodiscard]] bool probe(int rank, const wire::Message& message);
 
@@ -54,9 +65,14 @@ private:
         PeerConnection connection;
         std::uint64_t received = 0;  ///< number of the last message
         std::uint64_t sent = 0;
+        Outbox outbox;
+        Assembly assembly;
     };
     [[nodiscard]] wire::Envelope next_envelope(int rank) const;
     bool deliver(int rank, const std::vector<wire::Frame>& frames);
+    [[nodiscard]] Outbox::Send sender(int rank);
+    bool cut(int rank, std::uint16_t type);
+    void on_part(int rank, const wire::MessagePart& part);
     void receive(const PeerConnection& from, std::vector<wire::Frame>&& frames);
 
     TransportServer& transport_;

@@ -8,6 +8,12 @@
 #include "rankexec/ipc/channel/stand_in.hpp"
 
 namespace rankexec {
+namespace {
+
+constexpr std::array kAllChannels{ChannelKind::execution, ChannelKind::handler, ChannelKind::relay,
+                                  ChannelKind::supervision};
+
+}  // namespace
 
 PeerChannels::PeerChannels(EventLoop& loop, const Bootstrap& bootstrap, int rank, Callbacks callbacks)
     : run_id_(bootstrap.run_id),
@@ -53,23 +59,57 @@ tl::expected<std::unique_ptr<PeerChannels>, std::string> PeerChannels::connect(E
     return made;
 }
 
-tl::expected<void, std::string> PeerChannels::send(ChannelKind kind, const wire::Message& message) {
-    auto& sent = sent_.at(static_cast<std::size_t>(kind));
+wire::Envelope PeerChannels::next_envelope(ChannelKind kind) {
     wire::Envelope envelope;
     envelope.run_id = run_id_;
     envelope.incarnation = incarnation_;
     envelope.rank = rank_;
-    envelope.sequence = sent + 1;
-    auto frames = wire::encode(std::move(envelope), message);
-    if (!frames) return tl::unexpected(frames.error());
-    ++sent;
-    delay_.pass(kind, [this, kind, frames = std::move(*frames)] {
+    envelope.sequence = sent_.at(static_cast<std::size_t>(kind)) + 1;
+    return envelope;
+}
+
+void PeerChannels::deliver(ChannelKind kind, std::vector<wire::Frame>&& frames) {
+    ++sent_.at(static_cast<std::size_t>(kind));
+    delay_.pass(kind, [this, kind, frames = std::move(frames)] {
         if (transport_) transport_->send(kind, frames);
     });
+}
+
+Outbox::Send PeerChannels::sender(ChannelKind kind) {
+    return [this, kind](const wire::EncodedBody& body) {
+        auto frames = wire::with_envelope(next_envelope(kind), body);
+        if (!frames) return false;
+        deliver(kind, std::move(*frames));
+        return true;
+    };
+}
+
+tl::expected<void, std::string> PeerChannels::send(ChannelKind kind, const wire::Message& message) {
+    auto frames = wire::encode(next_envelope(kind), message);
+    if (!frames) return tl::unexpected(frames.error());
+    auto& outbox = outboxes_.at(static_cast<std::size_t>(kind));
+    if (const auto type = wire::type_number(message); outbox.must_take(type, wire::size_of(*frames))) {
+        frames->erase(frames->begin());
+        outbox.push({type, std::move(*frames)}, sender(kind));
+    } else {
+        deliver(kind, std::move(*frames));
+    }
     return {};
 }
 
-void PeerChannels::close(std::chrono::milliseconds linger) { transport_->close(linger); }
+void PeerChannels::close(std::chrono::milliseconds linger) {
+    // Nothing is read any more that would say how much more may be sent.
+    for (const auto kind : kAllChannels) outboxes_.at(static_cast<std::size_t>(kind)).flush(sender(kind));
+    transport_->close(linger);
+}
+
+void PeerChannels::on_part(ChannelKind kind, const wire::MessagePart& part) {
+    if (const auto added = assemblies_.at(static_cast<std::size_t>(kind)).add(part); !added) {
+        callbacks_.on_broken(added.error());
+        return;
+    }
+    (void)send(kind, wire::PartsTaken{part.bytes.bytes().size()});
+}
 
 void PeerChannels::receive(ChannelKind kind, std::vector<wire::Frame>&& frames) {
     auto& received = received_.at(static_cast<std::size_t>(kind));
@@ -88,6 +128,11 @@ void PeerChannels::receive(ChannelKind kind, std::vector<wire::Frame>&& frames) 
         return;
     }
     received = envelope->sequence;
+    const auto index = static_cast<std::size_t>(kind);
+    if (const auto whole = assemblies_.at(index).complete(envelope->type, frames); !whole) {
+        callbacks_.on_broken(whole.error());
+        return;
+    }
     auto decoded = wire::decode(frames);
     if (!decoded) {
         if (auto stand_in = stand_in_for(envelope->type, decoded.error())) {
@@ -100,6 +145,15 @@ void PeerChannels::receive(ChannelKind kind, std::vector<wire::Frame>&& frames) 
             callbacks_.on_broken(decoded.error().message);
             return;
         }
+    }
+    if (const auto* const part = std::get_if<wire::MessagePart>(&decoded->message)) return on_part(kind, *part);
+    if (const auto* const taken = std::get_if<wire::PartsTaken>(&decoded->message)) {
+        return outboxes_.at(index).taken(taken->bytes, sender(kind));
+    }
+    if (std::holds_alternative<wire::AbortTask>(decoded->message)) {
+        // Only one task's result can be on its way, and what is left of it is not wanted any more.
+        constexpr auto kResults = ChannelKind::execution;
+        outboxes_.at(static_cast<std::size_t>(kResults)).cut(wire::type_number<wire::Result>(), sender(kResults));
     }
     if (!allowed_on(kind, Direction::to_peer, decoded->message)) {
         callbacks_.on_broken(std::string(wire::name_of(decoded->message)) + " is no message for the " +

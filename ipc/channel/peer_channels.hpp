@@ -11,14 +11,16 @@
 #include <tl/expected.hpp>
 
 #include "rankexec/core/model/export.hpp"
+#include "rankexec/ipc/channel/assembly.hpp"
 #include "rankexec/ipc/channel/delay_line.hpp"
+#include "rankexec/ipc/channel/outbox.hpp"
 #include "rankexec/ipc/transport/transport_client.hpp"
 #include "rankexec/ipc/wire/messages.hpp"
 
 namespace rankexec {
 
-/// A rank's or a shim's ends of its channels: typed messages to and from the parent, in order.
-/// Lives on one EventLoop.
+/// A rank's or a shim's ends of its channels: typed messages to and from the parent, in order, large ones
+/// in parts. Lives on one EventLoop.
 class RANKEXEC_EXPORT PeerChannels {
 public:
     struct Callbacks {
@@ -54,6 +56,10 @@ private:
     PeerChannels(EventLoop& loop, const Bootstrap& bootstrap, int rank, Callbacks callbacks);
     [[nodiscard]] TransportClient::Callbacks transport_callbacks();
     void receive(ChannelKind kind, std::vector<wire::Frame>&& frames);
+    [[nodiscard]] wire::Envelope next_envelope(ChannelKind kind);
+    void deliver(ChannelKind kind, std::vector<wire::Frame>&& frames);
+    [[nodiscard]] Outbox::Send sender(ChannelKind kind);
+    void on_part(ChannelKind kind, const wire::MessagePart& part);
 
     std::string run_id_;
     std::uint32_t incarnation_;
@@ -62,6 +68,8 @@ private:
     DelayLine delay_;
     std::array<std::uint64_t, 4> sent_{};
     std::array<std::uint64_t, 4> received_{};
+    std::array<Outbox, 4> outboxes_;
+    std::array<Assembly, 4> assemblies_;
     std::unique_ptr<TransportClient> transport_;
 };
 

@@ -91,8 +91,8 @@ std::vector<wire::Frame> to_frames(std::vector<zmq::message_t>&& parts, std::siz
     frames.reserve(parts.size() - first + 1);
     for (std::size_t part = first; part < parts.size(); ++part) {
         auto frame = to_frame(std::move(parts[part]));
-        const auto size = part == first ? wire::envelope_length(frame.bytes) : frame.bytes.size();
-        if (size == frame.bytes.size()) {
+        const auto size = part == first ? wire::envelope_length(frame.bytes) : 0;
+        if (size == 0) {
             frames.push_back(std::move(frame));
             continue;
         }

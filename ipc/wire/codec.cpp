@@ -181,9 +181,9 @@ tl::expected<Envelope, DecodeError> decode_envelope(std::span<const std::byte> f
 std::size_t envelope_length(std::span<const std::byte> bytes) {
     MsgpackReader reader(bytes.first(std::min(bytes.size(), kEnvelopeBytes)), kEnvelopeLimits);
     MsgpackReader::Token token;
-    if (!reader.next(MsgpackReader::Kind::array, token)) return bytes.size();
+    if (!reader.next(MsgpackReader::Kind::array, token)) return 0;
     for (std::size_t field = 0; field < token.count; ++field) {
-        if (!reader.skip()) return bytes.size();
+        if (!reader.skip()) return 0;
     }
     return reader.position();
 }

@@ -24,6 +24,12 @@ struct Frame {
     std::shared_ptr<const void> owner;
 };
 
+[[nodiscard]] inline std::size_t size_of(std::span<const Frame> frames) {
+    std::size_t size = 0;
+    for (const auto& frame : frames) size += frame.bytes.size();
+    return size;
+}
+
 /// Why bytes are not a message.
 struct DecodeError {
     enum class Kind {
@@ -63,8 +69,8 @@ struct Decoded {
 /// The envelope alone: enough to drop a stale or foreign message before its body is read.
 [[nodiscard]] RANKEXEC_EXPORT tl::expected<Envelope, DecodeError> decode_envelope(std::span<const std::byte> frame);
 
-/// How many of these bytes are the envelope with which they begin, when a body follows it in the same frame; all of
-/// them when they do not begin with one.
+/// How many of these bytes are the envelope with which they begin, when a body follows it in the same frame; 0 when
+/// they do not begin with one.
 [[nodiscard]] RANKEXEC_EXPORT std::size_t envelope_length(std::span<const std::byte> bytes);
 
 /// Total and bounded: any bytes give a message or an error, within the limits, without undefined

@@ -420,6 +420,24 @@ struct Fields<TailReport> {
     }
 };
 
+template <>
+struct Fields<MessagePart> {
+    static constexpr std::string_view kName = "MessagePart";
+    static auto of(auto& it) {
+        auto& [message, frame, size, offset, bytes] = it;
+        return std::tie(message, frame, size, offset, bytes);
+    }
+};
+
+template <>
+struct Fields<PartsTaken> {
+    static constexpr std::string_view kName = "PartsTaken";
+    static auto of(auto& it) {
+        auto& [bytes] = it;
+        return std::tie(bytes);
+    }
+};
+
 /// A struct that travels as an array of its fields.
 template <typename T>
 concept WireStruct = requires(T& it) {

@@ -354,6 +354,29 @@ struct TailReport {
     friend bool operator==(const TailReport&, const TailReport&) = default;
 };
 
+/// Both ways, on every channel: bytes of a frame of a message that is too large to travel at once, and that follows
+/// when all its parts have been sent.
+struct MessagePart {
+    std::uint16_t message = 0;  ///< the type of that message
+    std::uint64_t frame = 0;    ///< which of its frames, from 1
+    std::uint64_t size = 0;     ///< of the whole frame
+    std::uint64_t offset = 0;   ///< where in the frame these bytes belong
+    Tensor bytes;               ///< uint8, of one dimension
+    friend bool operator==(const MessagePart&, const MessagePart&) = default;
+};
+
+/// The other way: so many bytes of parts have been read, and as many may follow.
+struct PartsTaken {
+    std::uint64_t bytes = 0;
+    friend bool operator==(const PartsTaken&, const PartsTaken&) = default;
+};
+
+/// The largest part; what is no larger than this travels as one message. ZeroMQ does nothing else on a connection, and
+/// with CURVE on none, while it handles one message.
+inline constexpr std::size_t kPartBytes = std::size_t{1} << 20U;
+/// What a sender of parts lets be on the way.
+inline constexpr std::size_t kPartsOnTheWay = 4 * kPartBytes;
+
 /// Capabilities in Hello.
 inline constexpr const char* kZeromq = "zeromq";
 inline constexpr const char* kSharedMemory = "shared-memory";
@@ -366,8 +389,16 @@ using Message = std::variant<Hello, Initialise, Initialised, Execute, Result, Cl
                              AbortTask, FireEvent, EventHandled, ShimHello, RankStarted, RankNotStarted, RankOutput,
                              RankExited, RankOutputEnd, LauncherExited, SupervisionEnded, RankOutputCredit, RankInput,
                              SignalRanks, EndGroup, Supervise, LauncherStep, ShimSetup, RankSignalled, RankInputTaken,
-                             Dismiss, ReportStack, StackReport, ReportTail, TailReport>;
+                             Dismiss, ReportStack, StackReport, ReportTail, TailReport, MessagePart, PartsTaken>;
 
 /// A message's type number on the wire is its position in Message, from 1: append only.
+template <typename Kind>
+[[nodiscard]] std::uint16_t type_number() {
+    static const auto kNumber = static_cast<std::uint16_t>(Message(Kind{}).index() + 1);
+    return kNumber;
+}
+[[nodiscard]] inline std::uint16_t type_number(const Message& message) {
+    return static_cast<std::uint16_t>(message.index() + 1);
+}
 
 }  // namespace rankexec::wire

@@ -21,7 +21,7 @@ TEST(Golden, TypeNumbersNeverChange) {
         "ShimHello",      "RankStarted",      "RankNotStarted",   "RankOutput",    "RankExited",     "RankOutputEnd",
         "LauncherExited", "SupervisionEnded", "RankOutputCredit", "RankInput",     "SignalRanks",    "EndGroup",
         "Supervise",      "LauncherStep",     "ShimSetup",        "RankSignalled", "RankInputTaken", "Dismiss",
-        "ReportStack",    "StackReport",      "ReportTail",       "TailReport"};
+        "ReportStack",    "StackReport",      "ReportTail",       "TailReport",    "MessagePart",    "PartsTaken"};
     ASSERT_EQ(std::size(kNames), std::variant_size_v<Message>);
     for (const auto& golden : goldens()) EXPECT_EQ(name_of(golden.message), kNames[golden.message.index()]);
 }

@@ -17,12 +17,6 @@ namespace {
 constexpr std::size_t kMemoryPerByte = 128;
 constexpr std::size_t kMemoryBase = 16 * 1024;
 
-std::size_t size_of(std::span<const Frame> frames) {
-    std::size_t size = 0;
-    for (const auto& frame : frames) size += frame.bytes.size();
-    return size;
-}
-
 /// Decodes; what is accepted must survive another round trip. Returns whether it was accepted.
 bool decode_within_bounds(std::span<const Frame> frames) {
     tl::expected<Decoded, DecodeError> decoded = tl::unexpected(DecodeError{});
@@ -48,10 +42,8 @@ bool decode_within_bounds(std::span<const Frame> frames) {
 void split_within_bounds(std::span<const std::byte> bytes) {
     const auto size = envelope_length(bytes);
     ASSERT_LE(size, bytes.size());
-    if (size < bytes.size()) {
-        EXPECT_LE(size, kEnvelopeBytes);
-        EXPECT_EQ(envelope_length(bytes.first(size)), size);
-    }
+    EXPECT_LE(size, kEnvelopeBytes);
+    EXPECT_EQ(envelope_length(bytes.first(size)), size);
 }
 
 std::vector<std::byte> repeated(std::string_view hex, std::size_t times) {
@@ -176,11 +168,11 @@ TEST(HostileInput, AnEnvelopeIsToldFromTheBodyThatFollowsIt) {
         }
     }
     EXPECT_EQ(envelope_length({}), 0U);
-    EXPECT_EQ(envelope_length(repeated("91", 100'000)), 100'000U);
+    EXPECT_EQ(envelope_length(repeated("91", 100'000)), 0U);
     // A text that goes on beyond where an envelope must end.
     auto long_text = from_hex("91d9fa");
     long_text.resize(1000, std::byte{'a'});
-    EXPECT_EQ(envelope_length(long_text), long_text.size());
+    EXPECT_EQ(envelope_length(long_text), 0U);
 }
 
 TEST(HostileInput, CountsBeyondTheBytesAreRefusedWithoutMemory) {

@@ -178,6 +178,11 @@ std::vector<Golden> make_goldens() {
         {StackReport{7, {}, "no answer"}, "930790a96e6f20616e73776572", {}},
         {ReportTail{3, 5}, "920305", {}},
         {TailReport{3, 5, {"last words"}}, "93030591aa6c61737420776f726473", {}},
+        {MessagePart{4, 2, 5, 1, Tensor::copy_bytes(DType::uint8, {4}, bytes("part"))},
+         "9504020501930291"
+         "0402",
+         {"70617274"}},
+        {PartsTaken{1048576}, "91ce00100000", {}},
     };
 }
 
