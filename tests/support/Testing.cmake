@@ -47,10 +47,15 @@ add_dependencies(unit_tests no_leftovers)
 #   ELSEWHERE filter...  what script tests run instead; a case NAME.all_registered fails when a test is
 #                      taken neither by a part nor by one of these
 #   NEEDS target...    programs that are built first
+#   NO_PREFIX          cases are called Suite.Test, without NAME
 function(rankexec_gtest name)
-  cmake_parse_arguments(TEST "" "TIMEOUT" "SOURCES;LINK;LABELS;HARNESS;LOCK;PARTS;ELSEWHERE;NEEDS" ${ARGN})
+  cmake_parse_arguments(TEST "NO_PREFIX" "TIMEOUT" "SOURCES;LINK;LABELS;HARNESS;LOCK;PARTS;ELSEWHERE;NEEDS" ${ARGN})
   if(NOT TEST_TIMEOUT)
     set(TEST_TIMEOUT 120)
+  endif()
+  set(prefix "${name}.")
+  if(TEST_NO_PREFIX)
+    set(prefix "")
   endif()
   set(target test_${name})
   rankexec_program(${target} ${TEST_SOURCES} LINK ${TEST_LINK} GTest::gmock GTest::gtest_main KIND test)
@@ -69,7 +74,7 @@ function(rankexec_gtest name)
     set(list ${target}_${number})
     gtest_discover_tests(
       ${target}
-      TEST_PREFIX "${name}."
+      TEST_PREFIX "${prefix}"
       TEST_FILTER "${filter}"
       TEST_LIST ${list}
       DISCOVERY_TIMEOUT 60
