@@ -46,7 +46,9 @@ function(rankexec_run_path target directory)
 endfunction()
 
 foreach(library IN ITEMS base core worker)
-  set_target_properties(rankexec_${library} PROPERTIES INSTALL_RPATH "$ORIGIN")
+  # In the build tree the same: CMake would otherwise pad an empty path with colons, each of which means the current
+  # directory.
+  set_target_properties(rankexec_${library} PROPERTIES INSTALL_RPATH "$ORIGIN" BUILD_WITH_INSTALL_RPATH ON)
   install(TARGETS rankexec_${library} EXPORT rankexec DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endforeach()
 foreach(program IN ITEMS rankexec rankexec-worker rankexec-bench-worker)

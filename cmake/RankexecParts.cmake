@@ -85,6 +85,8 @@ function(rankexec_compile_settings target)
     # GCC 12, when it optimises, sees overlaps in std::string's operator+ (GCC bug 105651) and
     # uninitialised alternatives in std::variant (105562) that are not there.
     target_compile_options(${target} PRIVATE -Wno-restrict -Wno-maybe-uninitialized)
+    # Nobody may put functions of their own in the place of ours, so calls within a library need no table.
+    target_compile_options(${target} PRIVATE -fno-semantic-interposition)
   endif()
   if(PROJECT_IS_TOP_LEVEL)
     target_compile_options(${target} PRIVATE -Werror)
@@ -110,6 +112,7 @@ function(rankexec_library name)
                SOVERSION ${PROJECT_VERSION_MAJOR}
                LINKER_LANGUAGE CXX
                LIBRARY_OUTPUT_DIRECTORY ${RANKEXEC_OUTPUT_DIR}/lib)
+  target_link_options(rankexec_${name} PRIVATE -Wl,-Bsymbolic-functions)
   target_compile_features(rankexec_${name} INTERFACE cxx_std_20)
   target_include_directories(rankexec_${name} INTERFACE $<BUILD_INTERFACE:${RANKEXEC_INCLUDE_DIR}>
                                                         $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)

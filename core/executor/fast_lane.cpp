@@ -125,8 +125,8 @@ bool FastLane::send(const GroupTask& task) {
 }
 
 /// Waits for one rank after the other: each must answer in any case, and each one's failure and end rings. The last one
-/// first: ranks that are woken together run in their order, so the others have mostly answered by then, and this thread,
-/// which takes a processor from them, wakes once and not for each.
+/// first: ranks that are woken together run in their order, so the others have mostly answered by then, and this
+/// thread, which takes a processor from them, wakes once and not for each.
 bool FastLane::collect(const GroupTask& task, RankResults& results) {
     std::optional<EventLoop::Clock::time_point> deadline;
     if (task.options.deadline.count() > 0) deadline = task.deadline;

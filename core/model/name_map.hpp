@@ -5,6 +5,8 @@
 #include <compare>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <iterator>
 #include <memory>
@@ -219,7 +221,7 @@ public:
         /// The reference stays valid. Names are compared only to tell whether they come sorted.
         template <typename... Args>
         T& add(std::string_view name, Args&&... args) {
-            sorted_ = sorted_ && (map_.empty() || map_.index_.back()->first < name);
+            sorted_ = sorted_ && (map_.empty() || comes_before(map_.index_.back()->first, name));
             return map_.add(map_.size(), std::piecewise_construct, std::forward_as_tuple(name),
                             std::forward_as_tuple(std::forward<Args>(args)...));
         }
@@ -257,12 +259,31 @@ private:
         Slot* slots() { return reinterpret_cast<Slot*>(this + 1); }
     };
 
+    /// As `left < right`: names are short, and a call of memcmp for each costs more than comparing them.
+    [[nodiscard]] static bool comes_before(std::string_view left, std::string_view right) noexcept {
+        const auto common = std::min(left.size(), right.size());
+        size_type at = 0;
+        for (std::uint64_t ours = 0, theirs = 0; at + sizeof ours <= common; at += sizeof ours) {
+            std::memcpy(&ours, left.data() + at, sizeof ours);
+            std::memcpy(&theirs, right.data() + at, sizeof theirs);
+            if (ours != theirs) break;
+        }
+        for (; at < common; ++at) {
+            if (left[at] != right[at]) {
+                return static_cast<unsigned char>(left[at]) < static_cast<unsigned char>(right[at]);
+            }
+        }
+        return left.size() < right.size();
+    }
+
     static std::ptrdiff_t offset(size_type position) { return static_cast<std::ptrdiff_t>(position); }
 
     /// Where the name is, or would be.
     [[nodiscard]] size_type position_of(std::string_view name) const noexcept {
-        if (index_.empty() || index_.back()->first < name) return index_.size();
-        const auto less = [](const value_type* entry, std::string_view wanted) { return entry->first < wanted; };
+        if (index_.empty() || comes_before(index_.back()->first, name)) return index_.size();
+        const auto less = [](const value_type* entry, std::string_view wanted) {
+            return comes_before(entry->first, wanted);
+        };
         return static_cast<size_type>(std::lower_bound(index_.begin(), index_.end(), name, less) - index_.begin());
     }
 

@@ -56,7 +56,7 @@ using WipedBytes = std::vector<std::byte, WipingAllocator<std::byte>>;
 class WipedBuffer {
 public:
     explicit WipedBuffer(std::size_t capacity) { reserve(capacity); }
-    ~WipedBuffer() { WipingAllocator<std::byte>().deallocate(data_, capacity_); }
+    ~WipedBuffer() { give_back(); }
     WipedBuffer(const WipedBuffer&) = delete;
     WipedBuffer& operator=(const WipedBuffer&) = delete;
 
@@ -66,22 +66,33 @@ public:
     /// `count` more bytes, to be written by the caller; valid until the next call.
     [[nodiscard]] std::byte* extend(std::size_t count) {
         if (capacity_ - size_ < count) reserve(std::max(size_ + count, 2 * capacity_));
-        return data_ + std::exchange(size_, size_ + count);
+        auto* const begin = data_ + size_;
+        size_ += count;
+        written_ = std::max(written_, size_);
+        return begin;
     }
     /// Takes the last `count` bytes back.
     void shorten(std::size_t count) noexcept { size_ -= count; }
 
 private:
     void reserve(std::size_t capacity) {
-        auto* const data = WipingAllocator<std::byte>().allocate(capacity);
+        auto* const data = std::allocator<std::byte>().allocate(capacity);
         if (size_ > 0) std::memcpy(data, data_, size_);
-        if (data_ != nullptr) WipingAllocator<std::byte>().deallocate(data_, capacity_);
+        give_back();
         data_ = data;
         capacity_ = capacity;
+        written_ = size_;
+    }
+    /// What was never written holds nothing.
+    void give_back() noexcept {
+        if (data_ == nullptr) return;
+        ::explicit_bzero(data_, written_);
+        std::allocator<std::byte>().deallocate(data_, capacity_);
     }
 
     std::byte* data_ = nullptr;
     std::size_t size_ = 0;
+    std::size_t written_ = 0;  ///< the most that size_ has been
     std::size_t capacity_ = 0;
 };
 

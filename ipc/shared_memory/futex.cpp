@@ -26,6 +26,15 @@ futex_waitv entry(const void* word, std::uint32_t value, bool is_private) {
     return wait;
 }
 
+timespec timespec_of(std::chrono::steady_clock::time_point point) {
+    const auto time = point.time_since_epoch();
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+    timespec until{};
+    until.tv_sec = seconds.count();
+    until.tv_nsec = std::chrono::nanoseconds(time - seconds).count();
+    return until;
+}
+
 }  // namespace
 
 bool can_sleep_on_two() noexcept {
@@ -46,29 +55,30 @@ void sleep_on(std::span<const WordAt> words, const Interrupt& interrupt, std::ui
     for (const auto& [word, value] : words.first(std::min(words.size(), kMostWords))) {
         waits[count++] = entry(word, value, false);
     }
-    timespec until{};
-    if (deadline) {
-        const auto time = deadline->time_since_epoch();
-        const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-        until.tv_sec = seconds.count();
-        until.tv_nsec = std::chrono::nanoseconds(time - seconds).count();
-    }
+    const auto until = deadline ? timespec_of(*deadline) : timespec{};
+    // In one order with ring(): either that sees us, or the kernel sees that the word has changed.
+    interrupt.waiters_.fetch_add(1, std::memory_order_seq_cst);
     ::syscall(SYS_futex_waitv, waits.data(), count, 0, deadline ? &until : nullptr, CLOCK_MONOTONIC);
+    interrupt.waiters_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void Interrupt::ring() noexcept {
     word_.fetch_add(1, std::memory_order_seq_cst);
+    if (waiters_.load(std::memory_order_seq_cst) == 0) return;
     ::syscall(SYS_futex, &word_, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
 }
 
-void Interrupt::wait(std::uint32_t seen) const noexcept {
-    while (value() == seen) ::syscall(SYS_futex, &word_, FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0);
-}
+void Interrupt::wait(std::uint32_t seen) const noexcept { wait(seen, std::nullopt); }
 
 void Interrupt::wait(std::uint32_t seen, std::optional<std::chrono::steady_clock::time_point> deadline) const noexcept {
+    // Not futex_waitv, which not every kernel has; this one takes a point in time, too.
+    const auto until = deadline ? timespec_of(*deadline) : timespec{};
+    waiters_.fetch_add(1, std::memory_order_seq_cst);
     while (value() == seen && (!deadline || std::chrono::steady_clock::now() < *deadline)) {
-        sleep_on({}, *this, seen, deadline);
+        ::syscall(SYS_futex, &word_, FUTEX_WAIT_BITSET_PRIVATE, seen, deadline ? &until : nullptr, nullptr,
+                  FUTEX_BITSET_MATCH_ANY);
     }
+    waiters_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void wake_all(Bell& bell) noexcept {

@@ -40,6 +40,7 @@ private:
                                          std::uint32_t interrupt_value,
                                          std::optional<std::chrono::steady_clock::time_point> deadline) noexcept;
     std::atomic<std::uint32_t> word_{0};
+    mutable std::atomic<std::uint32_t> waiters_{0};  ///< that sleep, or are about to: who rings must wake them
 };
 
 /// Whether the kernel has futex_waitv (Linux 5.16) and lets us use it. Asked once.

@@ -20,8 +20,8 @@ constexpr auto kMessageTypes = std::variant_size_v<Message>;
 /// An envelope is a handful of small fields; the run id is its only text.
 constexpr Limits kEnvelopeLimits{.body_bytes = kEnvelopeBytes, .nodes = 64, .text_bytes = 64};
 
-/// Envelope and body of a task with a few headers and properties.
-constexpr std::size_t kUsualBytes = 1024;
+/// Envelope and body of a task with a hundred headers and properties.
+constexpr std::size_t kUsualBytes = 4096;
 
 std::span<const std::byte> written(const WipedBuffer& buffer) { return {buffer.data(), buffer.size()}; }
 

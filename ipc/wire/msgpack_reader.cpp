@@ -29,25 +29,22 @@ bool MsgpackReader::fail(std::string what) {
     return false;
 }
 
-bool MsgpackReader::next(Token& token) {
-    if (!error_.empty()) return false;
-    element_ = position_;
+bool MsgpackReader::refuse_element() {
     if (owed_ == 0) return fail("an element more than was announced");
     if (remaining() == 0) return fail("ends early");
-    if (nodes_ == limits_->nodes) return fail("more than " + std::to_string(limits_->nodes) + " values");
-    ++nodes_;
-    --owed_;
-    const auto format = std::to_integer<std::uint8_t>(bytes_[position_++]);
-    if (!read(format, token)) return false;
-    // Every element that is still owed takes one byte at least.
-    if (owed_ > remaining()) return fail("ends early: more elements are announced than bytes follow");
-    return true;
+    return fail("more than " + std::to_string(limits_->nodes) + " values");
 }
 
-bool MsgpackReader::next(Kind kind, Token& token) {
-    if (!next(token)) return false;
-    if (token.kind == kind) return true;
-    return fail("expected " + std::string(name_of(kind)) + ", found " + std::string(name_of(token.kind)));
+bool MsgpackReader::refuse_count() { return fail("ends early: more elements are announced than bytes follow"); }
+
+bool MsgpackReader::refuse_kind(Kind expected, Kind found) {
+    return fail("expected " + std::string(name_of(expected)) + ", found " + std::string(name_of(found)));
+}
+
+bool MsgpackReader::refuse_data(Kind kind, std::size_t size) {
+    if (size <= limits_->text_bytes) return fail("ends early");
+    return fail(std::string(name_of(kind)) + " of " + std::to_string(size) + " bytes, over the limit of " +
+                std::to_string(limits_->text_bytes));
 }
 
 bool MsgpackReader::next_is_nil() const noexcept { return remaining() > 0 && bytes_[position_] == std::byte{0xc0}; }
@@ -100,18 +97,6 @@ bool MsgpackReader::read_signed(Token& token) {
     return true;
 }
 
-bool MsgpackReader::data(Kind kind, std::size_t size, Token& token) {
-    if (size > limits_->text_bytes) {
-        return fail(std::string(name_of(kind)) + " of " + std::to_string(size) + " bytes, over the limit of " +
-                    std::to_string(limits_->text_bytes));
-    }
-    if (size > remaining()) return fail("ends early");
-    token.kind = kind;
-    token.data = bytes_.subspan(position_, size);
-    position_ += size;
-    return true;
-}
-
 bool MsgpackReader::container(Kind kind, std::size_t count, Token& token) {
     token.kind = kind;
     token.count = count;
@@ -140,7 +125,6 @@ bool MsgpackReader::read(std::uint8_t format, Token& token) {
     }
     if (format <= 0x8f) return container(Kind::map, format & 0x0fU, token);
     if (format <= 0x9f) return container(Kind::array, format & 0x0fU, token);
-    if (format <= 0xbf) return data(Kind::text, format & 0x1fU, token);
     switch (format) {
         case 0xc0: token.kind = Kind::nil; return true;
         case 0xc2:

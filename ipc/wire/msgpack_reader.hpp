@@ -41,9 +41,28 @@ public:
     MsgpackReader(std::span<const std::byte> bytes, const Limits& limits) : bytes_(bytes), limits_(&limits) {}
 
     /// The next element; of an array or map only its count, the elements follow.
-    [[nodiscard]] bool next(Token& token);
+    [[nodiscard]] bool next(Token& token) {
+        if (!error_.empty()) return false;
+        element_ = position_;
+        if (owed_ == 0 || remaining() == 0 || nodes_ == limits_->nodes) return refuse_element();
+        ++nodes_;
+        --owed_;
+        const auto format = std::to_integer<std::uint8_t>(bytes_[position_++]);
+        // Without a call what most elements are: short text, small numbers.
+        bool done = true;
+        if (format <= 0x7f) {
+            token.kind = Kind::integer;
+            token.integer = format;
+        } else {
+            done = format >= 0xa0 && format <= 0xbf ? data(Kind::text, format & 0x1fU, token) : read(format, token);
+        }
+        // Every element that is still owed takes one byte at least.
+        return done && (owed_ <= remaining() || refuse_count());
+    }
     /// The next element, which must be of that kind.
-    [[nodiscard]] bool next(Kind kind, Token& token);
+    [[nodiscard]] bool next(Kind kind, Token& token) {
+        return next(token) && (token.kind == kind || refuse_kind(kind, token.kind));
+    }
     /// Whether a nil comes next; it is still to be read then.
     [[nodiscard]] bool next_is_nil() const noexcept;
     /// Passes over the next element with all that it contains.
@@ -73,7 +92,17 @@ private:
     [[nodiscard]] bool read_data(Kind kind, Token& token);
     template <typename Unsigned>
     [[nodiscard]] bool read_container(Kind kind, Token& token);
-    [[nodiscard]] bool data(Kind kind, std::size_t size, Token& token);
+    [[nodiscard]] bool data(Kind kind, std::size_t size, Token& token) {
+        if (size > limits_->text_bytes || size > remaining()) return refuse_data(kind, size);
+        token.kind = kind;
+        token.data = bytes_.subspan(position_, size);
+        position_ += size;
+        return true;
+    }
+    bool refuse_element();
+    bool refuse_count();
+    bool refuse_kind(Kind expected, Kind found);
+    bool refuse_data(Kind kind, std::size_t size);
     [[nodiscard]] bool container(Kind kind, std::size_t count, Token& token);
 
     std::span<const std::byte> bytes_;

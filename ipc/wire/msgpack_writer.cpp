@@ -2,6 +2,7 @@
 #include "rankexec/ipc/wire/msgpack_writer.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -22,6 +23,30 @@ struct Sink {
 
 /// The longest that msgpack writes for a number, or before the content of an element.
 constexpr std::size_t kHeader = 9;
+
+/// Elements of an array, or entries of a map, whose count goes into the byte that names the kind.
+constexpr std::size_t kMostInOneByte = 15;
+
+/// At most 31 bytes, in copies of fixed sizes that overlap: a call for each name costs more than the copy.
+void copy_short(std::byte* to, const char* from, std::size_t size) {
+    const auto both_ends = [&](auto part) {
+        constexpr auto kPart = sizeof part;
+        std::memcpy(&part, from, kPart);
+        auto last = part;
+        std::memcpy(&last, from + size - kPart, kPart);
+        std::memcpy(to, &part, kPart);
+        std::memcpy(to + size - kPart, &last, kPart);
+    };
+    if (size >= 16) {
+        both_ends(std::array<std::uint64_t, 2>{});
+    } else if (size >= 8) {
+        both_ends(std::uint64_t{});
+    } else if (size >= 4) {
+        both_ends(std::uint32_t{});
+    } else {
+        for (std::size_t index = 0; index < size; ++index) to[index] = static_cast<std::byte>(from[index]);
+    }
+}
 
 std::string too_many_nodes(const Limits& limits) {
     return "more than " + std::to_string(limits.nodes) + " values; bulk data belongs into tensors";
@@ -47,7 +72,10 @@ std::byte* MsgpackWriter::refuse_element() {
 bool MsgpackWriter::end_element(const std::byte* end) {
     const auto size = static_cast<std::size_t>(end - buffer_->data());
     buffer_->shorten(buffer_->size() - size);
-    if (size - begin_ <= limits_->body_bytes) return true;
+    return size - begin_ <= limits_->body_bytes || refuse_size();
+}
+
+bool MsgpackWriter::refuse_size() {
     return fail("more than " + std::to_string(limits_->body_bytes) +
                 " bytes besides tensors; bulk data belongs into tensors");
 }
@@ -76,7 +104,15 @@ bool MsgpackWriter::boolean(bool value) {
     return pack([&](auto& packer) { value ? packer.pack_true() : packer.pack_false(); });
 }
 
+bool MsgpackWriter::one_byte(unsigned byte) {
+    auto* const position = begin_element(1);
+    if (position == nullptr) return false;
+    *position = static_cast<std::byte>(byte);
+    return buffer_->size() - begin_ <= limits_->body_bytes || refuse_size();
+}
+
 bool MsgpackWriter::integer(std::int64_t value) {
+    if (value >= 0 && value <= 0x7f) return one_byte(static_cast<unsigned>(value));
     return pack([&](auto& packer) { packer.pack_int64(value); });
 }
 
@@ -97,8 +133,9 @@ bool MsgpackWriter::text(std::string_view value) {
     auto* const position = begin_element(1 + value.size());
     if (position == nullptr) return false;
     *position = static_cast<std::byte>(0xa0U | value.size());
-    if (!value.empty()) std::memcpy(position + 1, value.data(), value.size());
-    return end_element(position + 1 + value.size());
+    copy_short(position + 1, value.data(), value.size());
+    if (buffer_->size() - begin_ > limits_->body_bytes) return refuse_size();
+    return true;
 }
 
 bool MsgpackWriter::long_text(std::string_view value) {
@@ -122,11 +159,13 @@ bool MsgpackWriter::append(const void* content, std::size_t size) {
 
 bool MsgpackWriter::array(std::size_t count) {
     if (count > max_count(*limits_)) return fail(too_many_nodes(*limits_));
+    if (count <= kMostInOneByte) return one_byte(0x90U | static_cast<unsigned>(count));
     return pack([&](auto& packer) { packer.pack_array(static_cast<std::uint32_t>(count)); });
 }
 
 bool MsgpackWriter::map(std::size_t count) {
     if (count > max_count(*limits_)) return fail(too_many_nodes(*limits_));
+    if (count <= kMostInOneByte) return one_byte(0x80U | static_cast<unsigned>(count));
     return pack([&](auto& packer) { packer.pack_map(static_cast<std::uint32_t>(count)); });
 }
 

@@ -47,9 +47,11 @@ private:
     /// The element ends at `end`; what it has not used is given back.
     [[nodiscard]] bool end_element(const std::byte* end);
     [[nodiscard]] std::byte* refuse_element();
+    bool refuse_size();
     /// `size` is that of text or bytes.
     [[nodiscard]] bool fits(std::string_view what, std::size_t size);
     [[nodiscard]] bool pack(const auto& write);
+    [[nodiscard]] bool one_byte(unsigned byte);
     [[nodiscard]] bool long_text(std::string_view value);
     [[nodiscard]] bool append(const void* content, std::size_t size);
 
