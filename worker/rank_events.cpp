@@ -16,7 +16,7 @@ namespace {
 /// shorter and end the group first.
 constexpr std::chrono::minutes kAnswerTimeout{5};
 
-/// One-way events that go over ZeroMQ: of so many, one is answered, and the next ones wait for that.
+/// One-way events that go by their channels: of so many, one is answered, and the next ones wait for that.
 constexpr int kMostUnanswered = 64;
 
 RingIdentity of_parent(RingIdentity identity) {
@@ -82,7 +82,7 @@ ContextChanges RankEvents::fire(wire::FireEvent event, std::chrono::steady_clock
             }
             auto& to_send = std::get<wire::FireEvent>(message);
             to_send.one_way = one_way;
-            send_over_zeromq(std::move(to_send));
+            send_by_channel(std::move(to_send));
         }
     }
     if (one_way) return {};
@@ -115,7 +115,7 @@ RankEvents::Put RankEvents::put(const wire::Message& message) {
     }
 }
 
-void RankEvents::send_over_zeromq(wire::FireEvent&& event) {
+void RankEvents::send_by_channel(wire::FireEvent&& event) {
     loop_.post([this, event = std::move(event)] {
         const auto sent = hooks_.send(ChannelKind::relay, event);
         if (sent) return;
@@ -160,7 +160,7 @@ void RankEvents::stop() {
 // ---- handling -----------------------------------------------------------------------------------
 
 void RankEvents::receive(wire::ParentEvent&& event) {
-    order_.add_from_channel(std::move(event));
+    if (!order_.add_from_channel(std::move(event))) return hooks_.on_broken("the numbers of events make no sense");
     lane_.wake();
 }
 
@@ -192,12 +192,9 @@ void RankEvents::handle(const wire::ParentEvent& event) {
     hooks_.on_handled();
 }
 
+/// Always by the channel, which the parent's loop reads: its lane may be in a handler, and this rank's own threads may
+/// wait for room in the ring until that one is done, while somebody waits for this very answer.
 void RankEvents::answer(wire::EventDone&& done) {
-    if (in_memory()) {
-        const std::lock_guard fire(fire_mutex_);
-        const auto frames = out_.encode(done);
-        if (frames && memory_->events().send(*frames) == FrameRingWriter::Sent::yes) return out_.sent();
-    }
     loop_.post([this, done = std::move(done)] {
         const auto sent = hooks_.send(ChannelKind::handler, done);
         if (sent) return;

@@ -21,11 +21,11 @@
 
 namespace rankexec::worker {
 
-/// A rank's events, to its parent and from it: through shared memory where there is some, over ZeroMQ otherwise and for
-/// what does not fit.
+/// A rank's events, to its parent and from it: through shared memory where there is some, by a channel otherwise and
+/// for what does not fit.
 ///
 /// Any thread fires, and takes the answer from memory itself; the lane's thread handles the parent's events; the
-/// reactor brings what came over ZeroMQ.
+/// reactor brings what came by a channel.
 class RankEvents : public EventSource {
 public:
     struct Hooks {
@@ -50,13 +50,13 @@ public:
     [[nodiscard]] std::uint64_t last_fired() const noexcept { return last_fired_; }
     /// How many of the parent's were handled.
     [[nodiscard]] std::uint64_t handled() const noexcept { return handled_; }
-    /// Waits until the parent has handled those that went over ZeroMQ one way, which are lost with the connection; what
-    /// is in memory stays there.
+    /// Waits until the parent has handled those that went by their channels one way, which are lost with the
+    /// connection; what is in memory stays there.
     void flush(std::chrono::milliseconds patience);
     /// Nothing can be fired any more. Who waits for room is let go; who waits for an answer, by the lane's end.
     void stop();
 
-    // ---- on the loop: came over ZeroMQ ----
+    // ---- on the loop: came by a channel ----
     void receive(wire::ParentEvent&& event);
     void settle(wire::EventHandled&& answer);
 
@@ -74,7 +74,7 @@ private:
     [[nodiscard]] bool readable() const noexcept { return in_memory() && order_.may_read_ring(); }
     [[nodiscard]] ContextChanges fire(wire::FireEvent event, std::chrono::steady_clock::duration patience);
     [[nodiscard]] Put put(const wire::Message& message);
-    void send_over_zeromq(wire::FireEvent&& event);
+    void send_by_channel(wire::FireEvent&& event);
     void handle(const wire::ParentEvent& event);
     void answer(wire::EventDone&& done);
     /// The message that was read; nothing when there is none.
@@ -102,7 +102,7 @@ private:
 
     std::mutex fire_mutex_;  ///< number and place together; guards what follows, and the ring
     RingOutbox out_;
-    int unanswered_ = 0;  ///< one-way events that went over ZeroMQ since one was answered
+    int unanswered_ = 0;  ///< one-way events that went by their channels since one was answered
 
     std::mutex mutex_;  ///< guards what follows
     std::map<std::uint64_t, std::shared_ptr<PendingAnswer>> pending_;

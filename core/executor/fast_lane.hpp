@@ -21,7 +21,7 @@ namespace rankexec {
 
 /// The short way of a task: from the thread that calls execute() through shared memory to ranks on this host, and back,
 /// past the reactor. It knows one case, that every rank answers and all is well. In every other (an abort, a deadline,
-/// a rank's failure or end, a result that came over ZeroMQ) it hands the task over to
+/// a rank's failure or end, a result that came by a channel) it hands the task over to
 /// the session, with the results that have come; from then on the caller's thread only tells the loop that there is
 /// something in memory.
 ///

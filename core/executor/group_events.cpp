@@ -14,19 +14,23 @@ RingIdentity of_rank(RingIdentity identity, int rank) {
     return identity;
 }
 
-/// One-way events that go over ZeroMQ: of so many, one is answered, and the next ones wait for that.
+/// One-way events that go by their channels: of so many, one is answered, and the next ones wait for that.
 constexpr int kMostUnanswered = 64;
+
+/// More events than a rank can have left when it ends: in its ring, and on their way by its channel.
+constexpr std::size_t kMostLeft = 8192;
 
 }  // namespace
 
-GroupEvents::GroupEvents(EventLoop& loop, EventLane& lane, const RingIdentity& identity, int world_size,
+GroupEvents::GroupEvents(EventLoop& loop, EventLane& lane, const RingIdentity& identity, int world_size, Context run,
                          std::shared_ptr<ParentMemory> memory, Hooks hooks)
     : loop_(loop),
       lane_(lane),
       world_size_(world_size),
       memory_(std::move(memory)),
       hooks_(std::move(hooks)),
-      to_all_(of_rank(identity, wire::kAllRanks)) {
+      to_all_(of_rank(identity, wire::kAllRanks)),
+      run_(std::move(run)) {
     for (int rank = 0; rank < world_size; ++rank) peers_.emplace_back(of_rank(identity, rank));
 }
 
@@ -38,11 +42,10 @@ void GroupEvents::add_rank(int rank) {
     lane_.wake();
 }
 
-void GroupEvents::open(Context run, bool by_memory) {
+void GroupEvents::open(bool by_memory) {
     const std::lock_guard lock(mutex_);
     open_ = true;
     by_memory_ = by_memory && memory_ && memory_->carries_events();
-    run_ = std::move(run);
 }
 
 std::uint64_t GroupEvents::stop_firing() {
@@ -65,7 +68,8 @@ void GroupEvents::detach() {
     if (!std::exchange(attached_, false)) return;
     lane_.set_source(nullptr);
     lane_.post([self = shared_from_this()] {
-        while (self->serve()) continue;
+        // Of a rank that obeys nothing comes after its end; who else still writes there must not keep the lane.
+        for (auto most = self->peers_.size() * kMostLeft; most > 0 && self->serve(); --most) continue;
         for (auto& peer : self->peers_) peer.ring = nullptr;
         const std::lock_guard lock(self->mutex_);
         self->by_memory_ = false;
@@ -74,7 +78,9 @@ void GroupEvents::detach() {
 }
 
 void GroupEvents::receive(int rank, wire::FireEvent&& event) {
-    peer(rank).order.add_from_channel(std::move(event));
+    if (!peer(rank).order.add_from_channel(std::move(event))) {
+        return hooks_.on_violation(rank, "the numbers of its events make no sense");
+    }
     lane_.wake();
 }
 
@@ -103,7 +109,7 @@ void GroupEvents::await(Event&& event, int ranks) {
     events_.emplace(last_event_, std::move(open));
 }
 
-void GroupEvents::send_over_zeromq(wire::ParentEvent message) {
+void GroupEvents::send_by_channel(wire::ParentEvent message) {
     auto to_first = wire::encode_body(message);
     message.want_changes = false;
     auto to_others = wire::encode_body(message);
@@ -113,8 +119,9 @@ void GroupEvents::send_over_zeromq(wire::ParentEvent message) {
     });
 }
 
-void GroupEvents::fire(Event event) {
+std::uint64_t GroupEvents::fire(Event event) {
     std::string error;
+    std::uint64_t id = 0;
     {
         const std::lock_guard lock(mutex_);
         wire::ParentEvent message;
@@ -125,7 +132,7 @@ void GroupEvents::fire(Event event) {
         if (open_) message.context = event.context.serialisable();
         const auto body = open_ ? wire::encode_body(message) : tl::unexpected<std::string>("no group is up");
         if (body) {
-            ++last_event_;
+            id = ++last_event_;
             const bool by_memory = put(*body);
             // Ever more of them would otherwise wait on their way.
             if (!by_memory && event.one_way && ++unanswered_ == kMostUnanswered) {
@@ -134,13 +141,19 @@ void GroupEvents::fire(Event event) {
                 event.all_ranks = true;
             }
             if (!message.one_way) await(std::move(event), event.all_ranks ? world_size_ : 1);
-            if (!by_memory) send_over_zeromq(message);
-            if (!message.one_way) return;
+            if (!by_memory) send_by_channel(message);
+            if (!message.one_way) return id;
         } else {
             error = open_ ? "event " + event.type + " cannot be sent: " + body.error() : body.error();
         }
     }
     event.on_done({}, std::move(error));
+    return id;
+}
+
+void GroupEvents::forget(std::uint64_t id) {
+    const std::lock_guard lock(mutex_);
+    events_.erase(id);
 }
 
 void GroupEvents::done(int rank, wire::EventDone&& done) {
@@ -215,8 +228,6 @@ void GroupEvents::read(int rank, RingInbox::Read&& read) {
     if (auto* event = std::get_if<wire::FireEvent>(&*read.message)) {
         if (!order.add_from_ring(std::move(*event))) return broken(rank, "the number of an event came twice");
         if (auto due = order.next()) handle(rank, std::move(*due));
-    } else if (auto* answered = std::get_if<wire::EventDone>(&*read.message)) {
-        done(rank, std::move(*answered));
     } else {
         broken(rank, std::string(wire::name_of(*read.message)) + " is no message for a ring of events");
     }
@@ -237,7 +248,7 @@ void GroupEvents::handle(int rank, wire::FireEvent&& event) {
     } else {
         answer(rank, std::move(handled));
     }
-    peer(rank).handled.fetch_add(1, std::memory_order_seq_cst);
+    count_handled(rank, event.event_id);
     if (!watched_) return;
     const std::lock_guard lock(mutex_);
     if (interrupt_ != nullptr) interrupt_->ring();
@@ -246,6 +257,16 @@ void GroupEvents::handle(int rank, wire::FireEvent&& event) {
     loop_.post([self = shared_from_this()] {
         if (self->attached_) self->hooks_.on_handled();
     });
+}
+
+/// A handler that waits lets later events be handled before its own is: these count when it does.
+void GroupEvents::count_handled(int rank, std::uint64_t id) {
+    auto& it = peer(rank);
+    it.done.insert(id);
+    auto handled = it.handled.load(std::memory_order_relaxed);
+    for (auto next = it.done.begin(); next != it.done.end() && *next == handled + 1; next = it.done.erase(next))
+        ++handled;
+    it.handled.store(handled, std::memory_order_seq_cst);
 }
 
 void GroupEvents::answer(int rank, wire::EventHandled&& answer) {

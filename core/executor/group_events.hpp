@@ -24,9 +24,9 @@
 
 namespace rankexec {
 
-/// The events of one incarnation of a group, in both directions: through shared memory where a rank has it, over ZeroMQ
-/// otherwise and for what does not fit; in order, whichever way each came. The lane's thread reads the memory itself
-/// and handles what is there; the loop only brings what came over ZeroMQ.
+/// The events of one incarnation of a group, in both directions: through shared memory where a rank has it, by its
+/// channel otherwise and for what does not fit; in order, whichever way each came. The lane's thread reads the memory
+/// itself and handles what is there; the loop only brings what came by a channel.
 ///
 /// Shared by the session, the lane and the threads that fire.
 class GroupEvents : public EventSource, public std::enable_shared_from_this<GroupEvents> {
@@ -35,9 +35,9 @@ public:
         /// On the lane: what the parent's components make of a rank's event, in the context that it belongs to.
         std::function<wire::EventHandled(int rank, const wire::FireEvent&, Context& context)> handle;
         // The others on the loop, until detach().
-        /// Over ZeroMQ.
+        /// By its channel.
         std::function<void(int rank, const wire::EventHandled&)> send_answer;
-        /// To all ranks over ZeroMQ; the first rank is asked for its changes.
+        /// To all ranks by their channels; the first rank is asked for its changes.
         std::function<void(const wire::EncodedBody& to_first, const wire::EncodedBody& to_others)> send_event;
         /// An event was handled that wait_in_session() waits for.
         std::function<void()> on_handled;
@@ -54,28 +54,32 @@ public:
         std::function<void(ContextChanges&&, std::string error)> on_done;
     };
 
-    /// `identity.rank` is of no account. `loop` and `lane` outlive every call. `memory`: nullptr where none is shared.
-    GroupEvents(EventLoop& loop, EventLane& lane, const RingIdentity& identity, int world_size,
+    /// `identity.rank` is of no account. `loop` and `lane` outlive every call. `run`: the context of what belongs to no
+    /// task and no event. `memory`: nullptr where none is shared.
+    GroupEvents(EventLoop& loop, EventLane& lane, const RingIdentity& identity, int world_size, Context run,
                 std::shared_ptr<ParentMemory> memory, Hooks hooks);
 
     // ---- on the loop ----
     /// That rank has its memory and writes its events there.
     void add_rank(int rank);
-    /// The group is ready: events may be fired. `run`: the context of what belongs to no task and no event.
-    void open(Context run, bool by_memory);
+    /// The group is ready: events may be fired.
+    void open(bool by_memory);
     /// No event is fired any more. Returns the number of the last one.
     std::uint64_t stop_firing();
     /// Those that wait for answers end with that error.
     void fail(const std::string& error);
     /// The group has ended. What ranks have left in memory is still handled; no hook is called but `handle`.
     void detach();
-    /// Came over ZeroMQ.
+    /// Came by its channel.
     void receive(int rank, wire::FireEvent&& event);
-    /// Whether the parent has handled so many events of that rank; if not, on_handled will be called.
+    /// Whether the parent has handled that rank's events up to that number; if not, on_handled will be called.
     [[nodiscard]] bool wait_in_session(int rank, std::uint64_t last);
 
     // ---- on any thread ----
-    void fire(Event event);
+    /// Returns its number; 0: it was not sent.
+    std::uint64_t fire(Event event);
+    /// Nobody waits for that event's answer any more.
+    void forget(std::uint64_t id);
     void done(int rank, wire::EventDone&& done);
     /// The task that runs: what its ranks change with their events belongs to its context.
     void begin_task(std::uint64_t id, const Context& context);
@@ -105,8 +109,9 @@ private:
         RingInbox inbox;
         RingOutbox answers;
         EventOrder<wire::FireEvent> order;
-        std::atomic<FrameRingReader*> ring{nullptr};  ///< any thread; nullptr: its events come over ZeroMQ
-        std::atomic<std::uint64_t> handled{0};        ///< any thread
+        std::atomic<FrameRingReader*> ring{nullptr};  ///< any thread; nullptr: its events come by its channel
+        std::atomic<std::uint64_t> handled{0};        ///< any thread: all up to this number were
+        std::set<std::uint64_t> done;                 ///< those that were handled while one before them is not yet
         bool broken = false;
     };
 
@@ -114,11 +119,12 @@ private:
     [[nodiscard]] bool readable(int rank);
     void read(int rank, RingInbox::Read&& read);
     void handle(int rank, wire::FireEvent&& event);
+    void count_handled(int rank, std::uint64_t id);
     void answer(int rank, wire::EventHandled&& answer);
     [[nodiscard]] Context context_of(const wire::FireEvent& event);
     [[nodiscard]] bool put(const wire::EncodedBody& body);
     void await(Event&& event, int ranks);
-    void send_over_zeromq(wire::ParentEvent message);
+    void send_by_channel(wire::ParentEvent message);
     void broken(int rank, std::string why);
     Peer& peer(int rank) { return peers_[static_cast<std::size_t>(rank)]; }
 
@@ -143,7 +149,7 @@ private:
     bool by_memory_ = false;  ///< every rank reads events there
     RingOutbox to_all_;
     std::uint64_t last_event_ = 0;
-    int unanswered_ = 0;  ///< one-way events that went over ZeroMQ since one was answered
+    int unanswered_ = 0;  ///< one-way events that went by their channels since one was answered
     std::map<std::uint64_t, OpenEvent> events_;
     std::optional<std::pair<std::uint64_t, Context>> task_;
     Context run_;

@@ -148,7 +148,7 @@ void GroupSession::take_events(const Bootstrap& bootstrap) {
     hooks.on_violation = [this](int rank, const std::string& why) { on_violation(rank, why); };
     events_ = std::make_shared<GroupEvents>(loop_, event_lane_,
                                             RingIdentity{bootstrap.run_id, bootstrap.incarnation, wire::kAllRanks},
-                                            options_.group.world_size, memory_, std::move(hooks));
+                                            options_.group.world_size, context_, memory_, std::move(hooks));
     event_lane_.set_source(events_);
 }
 
@@ -194,7 +194,7 @@ void GroupSession::adopt_links(int rank, RankLinks links) {
 
 void GroupSession::open_lane() {
     const auto without = std::ranges::find_if_not(ranks_, &Rank::has_memory);
-    events_->open(context_, without == ranks_.end());
+    events_->open(without == ranks_.end());
     if (!lane_) return;
     lane_->set_events(events_);
     if (without == ranks_.end()) return hooks_.on_lane(lane_);

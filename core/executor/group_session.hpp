@@ -159,12 +159,12 @@ private:
     std::optional<ParentChannel> execution_;
     std::optional<ParentChannel> handler_;
     std::optional<ParentChannel> relay_;
-    std::shared_ptr<ParentMemory> memory_;                                    ///< nullptr: all goes over ZeroMQ
-    std::shared_ptr<FastLane> lane_;                                          ///< nullptr: tasks go over ZeroMQ
+    std::shared_ptr<ParentMemory> memory_;                                    ///< nullptr: none is shared
+    std::shared_ptr<FastLane> lane_;                                          ///< nullptr: tasks go by channels
     std::shared_ptr<GroupEvents> events_;                                     ///< from launch() on
     std::unique_ptr<MemoryServer> memory_server_;                             ///< gives the ranks their memory
     std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);  ///< goes with this session
-    std::vector<std::pair<int, wire::Result>> early_results_;  ///< over ZeroMQ, of the task that is in the lane
+    std::vector<std::pair<int, wire::Result>> early_results_;  ///< by channel, of the task that is in the lane
     std::vector<Rank> ranks_;
     Context context_;  ///< of the run
     wire::Initialise initialise_;

@@ -13,6 +13,9 @@ namespace {
 /// After the settle window, for a supervisor to tell what the failed rank wrote last.
 constexpr std::chrono::milliseconds kTailPatience{100};
 
+/// An abort overtakes what is large, and so must not be.
+constexpr std::size_t kReasonBytes = std::size_t{64} * 1024;
+
 /// For ranks to say where they hang; a rank that is stopped never does.
 constexpr std::chrono::milliseconds kStackPatience{1000};
 
@@ -205,7 +208,7 @@ void GroupSession::abort_ranks(const std::string& reason) {
     open_->told_to_abort = true;
     for (int rank = 0; rank < options_.group.world_size; ++rank) {
         if (!open_->results[static_cast<std::size_t>(rank)]) {
-            send(*handler_, rank, wire::AbortTask{open_->task.id, reason});
+            send(*handler_, rank, wire::AbortTask{open_->task.id, reason.substr(0, kReasonBytes)});
             // It would have to arrive before the rank can answer.
             if (execution_->cut<wire::Execute>(rank)) open_->incomplete.insert(rank);
         }
@@ -251,7 +254,9 @@ void GroupSession::on_result(int rank, wire::Result&& result) {
         return;
     }
     // What a rank throws once it was told to stop is no cause, but worth telling beside the cause.
-    const bool beside = !open_->cause.empty() && result.reply.code != ReturnCode::task_aborted;
+    // (A result of which the abort has cut the rest cannot be understood; that is not the rank's fault.)
+    const bool beside = !open_->cause.empty() && result.reply.code != ReturnCode::task_aborted &&
+                        result.reply.code != ReturnCode::execution_result_error;
     if (!result.reply.ok() && (!open_->told_to_abort || beside) && !open_->incomplete.contains(rank)) {
         auto failure = result.reply.failure.value_or(Failure{});
         failure.code = result.reply.code;

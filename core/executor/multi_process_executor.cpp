@@ -269,8 +269,9 @@ public:
             lane_->settle(answer, std::move(changes), std::move(error));
         };
         const bool answered = !event.one_way;
+        std::uint64_t id = 0;
         if (events) {
-            events->fire(std::move(event));
+            id = events->fire(std::move(event));
         } else {
             event.on_done({}, "no group is up");
         }
@@ -278,6 +279,7 @@ public:
         if (answer->error.empty()) {
             if (answered) context.apply(answer->changes);
         } else {
+            if (events) events->forget(id);
             log::warning("event " + type + " was not handled by the ranks: " + answer->error);
         }
     }

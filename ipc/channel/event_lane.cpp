@@ -133,8 +133,12 @@ void EventLane::wait_with_source(std::unique_lock<std::mutex>& lock, bool servin
     };
     bool found = false;
     if (may_take_answers(*source)) reading_answers([&] { found = source->take_answer(); });
-    // Not while it reads answers: a handler may wait for one.
-    if (!found && serving) without_lock([&] { found = source->serve(); });
+    // Not while it reads answers: a handler may wait for one, and others for theirs, of whom one takes them from now
+    // on.
+    if (!found && serving) {
+        changed_.notify_all();
+        without_lock([&] { found = source->serve(); });
+    }
     if (!found && !answer.settled && !stopping_) {
         const bool reads = may_take_answers(*source);
         const auto sleep = [&] { source->wait(serving, reads, interrupt_, seen, deadline); };

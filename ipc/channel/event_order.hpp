@@ -43,14 +43,21 @@ public:
     }
 
     // ---- on any thread ----
-    void add_from_channel(Event&& event) {
+    /// False: its number came before, or too many wait for one that is missing.
+    [[nodiscard]] bool add_from_channel(Event&& event) {
         const std::lock_guard lock(mutex_);
         const auto id = event.event_id;
-        if (waiting_.emplace(id, std::move(event)).second) from_channel_.fetch_add(1);
+        if (id <= last_ || waiting_.size() >= kMostWaiting) return false;
+        if (!waiting_.emplace(id, std::move(event)).second) return false;
+        from_channel_.fetch_add(1);
+        return true;
     }
 
 private:
-    std::uint64_t last_ = 0;  ///< number of the last one that next() gave
+    /// Far more than a sender lets go without an answer.
+    static constexpr std::size_t kMostWaiting = 8192;
+
+    std::atomic<std::uint64_t> last_{0};  ///< number of the last one that next() gave
     std::optional<Event> ahead_;
     std::atomic<std::size_t> from_channel_{0};  ///< events in waiting_
     std::mutex mutex_;

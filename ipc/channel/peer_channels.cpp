@@ -87,6 +87,7 @@ Outbox::Send PeerChannels::sender(ChannelKind kind) {
 tl::expected<void, std::string> PeerChannels::send(ChannelKind kind, const wire::Message& message) {
     auto frames = wire::encode(next_envelope(kind), message);
     if (!frames) return tl::unexpected(frames.error());
+    if (const auto* const result = std::get_if<wire::Result>(&message)) last_result_ = result->task_id;
     auto& outbox = outboxes_.at(static_cast<std::size_t>(kind));
     if (const auto type = wire::type_number(message); outbox.must_take(type, wire::size_of(*frames))) {
         frames->erase(frames->begin());
@@ -150,7 +151,8 @@ void PeerChannels::receive(ChannelKind kind, std::vector<wire::Frame>&& frames) 
     if (const auto* const taken = std::get_if<wire::PartsTaken>(&decoded->message)) {
         return outboxes_.at(index).taken(taken->bytes, sender(kind));
     }
-    if (std::holds_alternative<wire::AbortTask>(decoded->message)) {
+    const auto* const abort = std::get_if<wire::AbortTask>(&decoded->message);
+    if (abort != nullptr && abort->task_id == last_result_) {
         // Only one task's result can be on its way, and what is left of it is not wanted any more.
         constexpr auto kResults = ChannelKind::execution;
         outboxes_.at(static_cast<std::size_t>(kResults)).cut(wire::type_number<wire::Result>(), sender(kResults));

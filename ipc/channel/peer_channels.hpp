@@ -68,6 +68,7 @@ private:
     DelayLine delay_;
     std::array<std::uint64_t, 4> sent_{};
     std::array<std::uint64_t, 4> received_{};
+    std::uint64_t last_result_ = 0;  ///< number of the task whose result was sent last
     std::array<Outbox, 4> outboxes_;
     std::array<Assembly, 4> assemblies_;
     std::unique_ptr<TransportClient> transport_;

@@ -95,7 +95,12 @@ private:
                 ++refused_;
                 continue;
             }
-            wait_for(std::move(socket));
+            try {
+                wait_for(std::move(socket));
+            } catch (const std::system_error& error) {
+                log::warning(std::string("a rank cannot be served: ") + error.what());
+                ++refused_;
+            }
             if (waiting_.size() >= kMostWaiting) return pause();
         }
     }
@@ -130,15 +135,20 @@ private:
 
     void listen() {
         keep_reserve();
-        loop_.watch(listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_all(); });
+        try {
+            loop_.watch(listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_all(); });
+        } catch (const std::system_error& error) {
+            log::warning(std::string("ranks cannot be accepted for a while: ") + error.what());
+            pause();
+        }
     }
 
     void wait_for(UniqueFd socket) {
         const int fd = socket.get();
+        loop_.watch(fd, EPOLLIN, [this, fd](std::uint32_t) { on_request(fd); });
         auto& connection = waiting_[fd];
         connection.socket = std::move(socket);
         connection.timer = loop_.call_after(patience_, [this, fd] { give_up(fd); });
-        loop_.watch(fd, EPOLLIN, [this, fd](std::uint32_t) { on_request(fd); });
     }
 
     void on_request(int fd) {

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <memory>
+#include <new>
 #include <utility>
 
 #include "rankexec/core/model/wiping.hpp"
@@ -124,9 +125,19 @@ void UnixLink::read_some() {
     const auto size = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (size < 0 && (errno == EINTR || errno == EAGAIN)) return;
     if (size <= 0) return close(decoder_.inside_message() ? "stream: it ends inside a message" : "");
-    decoder_.feed(std::span(buffer.data(), static_cast<std::size_t>(size)));
+    // Only what is put together here: what others throw is theirs.
+    const auto next = [&](std::span<const std::byte> bytes) -> decltype(decoder_.next()) {
+        try {
+            if (!bytes.empty()) decoder_.feed(bytes);
+            return decoder_.next();
+        } catch (const std::bad_alloc&) {
+            return tl::unexpected(wire::DecodeError{wire::DecodeError::Kind::protocol,
+                                                    "stream: no memory is left for a message", std::nullopt});
+        }
+    };
+    auto bytes = std::span<const std::byte>(buffer.data(), static_cast<std::size_t>(size));
     for (;;) {
-        auto frames = decoder_.next();
+        auto frames = next(std::exchange(bytes, {}));
         if (!frames) return close(frames.error().message);
         if (!*frames) return;
         callbacks_.on_message(std::move(**frames));

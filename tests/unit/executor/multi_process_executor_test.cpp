@@ -18,6 +18,7 @@
 #include <future>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <sstream>
 #include <thread>
 
@@ -897,6 +898,7 @@ public:
                               context.integer_or("number", -1), context.text_or(property::kEventOrigin, "")});
             context.set("seen", static_cast<std::int64_t>(events.size()));
             lock.unlock();
+            if (hold) hold->wait();
             if (reenter) reentered = target->execute("echo", {}, context, Signal());
             std::this_thread::yield();
             lock.lock();
@@ -923,6 +925,7 @@ public:
     int most_running = 0;
     std::int64_t deepest = 0;
     std::int64_t limit = 3;
+    std::optional<std::shared_future<void>> hold;  ///< handlers of metrics wait for it
     bool reenter = false;
     Shareable reentered;
     MultiProcessExecutor* target = nullptr;
@@ -1054,6 +1057,22 @@ TEST_P(EngineGroup, OneWayEventsOfTheParentReachTheRanksInOrder) {
     engine.fire_event("parent.counted", context);
     EXPECT_EQ(context.integer_or("counted", -1), 1000);
     EXPECT_FALSE(context.get(property::kOneWay));
+}
+
+TEST_P(EngineGroup, AParentEventIsAnsweredWhileAHandlerOfARanksEventIsBusy) {
+    start(options_for(2));
+    std::promise<void> release;
+    handler->hold = release.get_future().share();
+    auto future = executor->request_execute("fire", with_headers({{"count", 1}}), Context(), abort);
+    const auto running = [&] {
+        const std::lock_guard lock(handler->mutex);
+        return handler->running > 0;
+    };
+    while (!running()) std::this_thread::yield();
+    engine.fire_event("parent.ask", context);
+    EXPECT_EQ(context.text_or("answer", ""), "from rank 0");
+    release.set_value();
+    EXPECT_TRUE(future.get().reply.ok());
 }
 
 TEST_P(EngineGroup, EventsThatAreFiredLastAreNotLost) {
