@@ -23,8 +23,10 @@ int main(int argc, char** argv) {
     const int count = argc > 6 ? std::atoi(argv[6]) : 0;
     const int step = argc > 7 ? std::atoi(argv[7]) : -1;
     int done = 0;
-    const auto pipe = test::make_peer_pipe(argv[1], argv[2], argv[3], [&](PipeStep at) {
-        if (done == count - 1 && static_cast<int>(at) == step) std::raise(SIGKILL);
+    int message = 0;  // counted where its steps are taken, on one thread
+    const auto pipe = test::make_peer_pipe(argv[1], argv[2], argv[3], [&, count](PipeStep at) {
+        if (at == PipeStep::encoded || at == PipeStep::arrived) ++message;
+        if (message == count && static_cast<int>(at) == step) std::raise(SIGKILL);
     });
     if (!pipe) return 2;
     if (const auto opened = pipe->open(test::kPeerPatience); !opened) {

@@ -104,6 +104,9 @@ TEST_P(L2_Pipe, ASignalEndsSendAndReceive) {
 
 TEST_P(L2_Pipe, AHeartbeatIsNotWaitedForAndDoesNotPileUp) {
     ends.open();
+    auto connected = taking(*ends.active, 1);  // before that a heartbeat reaches nobody
+    EXPECT_EQ(kind_of(ends.passive->send(numbered(0), kLong)), "");
+    connected.get();
     // Nobody takes them; that these calls return at all is the point.
     for (int count = 0; count < 100; ++count) {
         EXPECT_EQ(kind_of(ends.passive->send(PipeMessage::heartbeat(), kLong)), "");
@@ -134,10 +137,11 @@ TEST_P(L2_Pipe, AMessageOverTheLimitIsRefusedBeforeItIsSent) {
 }
 
 TEST_P(L2_Pipe, BeforeOpenAndAfterCloseNothingWorks) {
+    ends.open_passive();
     const auto fresh = ends.another_active();
     EXPECT_EQ(kind_of(fresh->send(numbered(1), kLong)), "closed");
     EXPECT_EQ(kind_of(fresh->receive(kLong)), "closed");
-    ends.open();
+    ends.open_active();
     ends.active->close();
     ends.active->close();
     EXPECT_EQ(kind_of(ends.active->send(numbered(1), kLong)), "closed");
@@ -184,7 +188,7 @@ TEST_P(L2_Pipe, EndsThatOpenAndCloseAtAnyMomentHangNobody) {
         Ends fresh(GetParam());
         fresh.open();
         auto sending = std::async(std::launch::async, [&] {
-            for (int number = 0; fresh.active->send(numbered(number), kLong); ++number) {
+            for (int number = 0; fresh.active->send(numbered(number), milliseconds(1000)); ++number) {
             }
         });
         auto receiving = std::async(std::launch::async, [&] {

@@ -83,7 +83,9 @@ TEST_P(L2_PipeDeath, ASenderThatIsKilledAtAnyStepDisturbsNoLaterMessage) {
             EXPECT_THAT(numbers, ::testing::AnyOf(std::vector{3}, std::vector{2, 3})) << static_cast<int>(step);
         }
         EXPECT_EQ(second.wait(), 0);
-        EXPECT_TRUE(receives_nothing(*ends->passive));
+        // Nothing comes twice; a peer that has closed may be told of.
+        const auto more = ends->passive->receive(kShort);
+        EXPECT_TRUE(!more || !*more) << static_cast<int>(step);
     }
 }
 
@@ -109,8 +111,11 @@ TEST_P(L2_PipeDeath, AReceiverThatIsKilledAtAnyStepDisturbsNoLaterMessage) {
     }
 }
 
-TEST_P(L2_PipeDeath, WhatAKilledPassiveEndLeftServesItsSuccessor) {
-    if (!is_file(GetParam())) GTEST_SKIP() << "another passive end has other credentials";
+/// Another passive end of a ZeroMQ pipe has other credentials.
+class L2_FilePipeDeath : public L2_PipeDeath {};
+INSTANTIATE_TEST_SUITE_P(, L2_FilePipeDeath, ::testing::Values(Form::file, Form::file_without_events), form_name);
+
+TEST_P(L2_FilePipeDeath, WhatAKilledPassiveEndLeftServesItsSuccessor) {
     for (const auto step : kReceiving) {
         ends = std::make_unique<Ends>(GetParam());
         PeerProcess first(peer(PipeMode::passive, "receive", 0, 1, static_cast<int>(step)));

@@ -3,12 +3,15 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "rankexec/ipc/pipe/file_pipe.hpp"
+#include "rankexec/ipc/pipe/zeromq_pipe.hpp"
+#include "rankexec/ipc/transport/bootstrap.hpp"
 
 namespace rankexec::test {
 
-std::vector<Form> all_forms() { return {Form::file, Form::file_without_events}; }
+std::vector<Form> all_forms() { return {Form::file, Form::file_without_events, Form::zeromq_ipc, Form::zeromq_tcp}; }
 
 std::string form_name(const ::testing::TestParamInfo<Form>& info) { return name_of(info.param); }
 void PrintTo(Form form, std::ostream* out) { *out << name_of(form); }
@@ -17,6 +20,8 @@ std::string name_of(Form form) {
     switch (form) {
         case Form::file: return "file";
         case Form::file_without_events: return "file_without_events";
+        case Form::zeromq_ipc: return "zeromq_ipc";
+        case Form::zeromq_tcp: return "zeromq_tcp";
     }
     return "";
 }
@@ -34,6 +39,20 @@ TemporaryFolder::~TemporaryFolder() {
 }
 
 std::unique_ptr<Pipe> Ends::make(PipeMode mode, OnPipeStep on_step) const {
+    if (!is_file(form_)) {
+        ZeromqPipe::Options options;
+        options.mode = mode;
+        options.limits = limits_;
+        options.on_step = std::move(on_step);
+        if (mode == PipeMode::active) {
+            options.credentials = credentials();
+        } else {
+            options.run_directory = folder_.path() + "/run";
+            options.tcp = form_ == Form::zeromq_tcp;
+            if (options.tcp) options.advertise_address = "127.0.0.1";
+        }
+        return std::make_unique<ZeromqPipe>(std::move(options));
+    }
     FilePipe::Options options;
     options.root = root();
     options.mode = mode;
@@ -63,7 +82,18 @@ void Ends::open_active(OnPipeStep on_step) {
 
 std::vector<std::string> Ends::peer_arguments(PipeMode mode) const {
     const std::string end = mode == PipeMode::active ? "active" : "passive";
-    return {name_of(form_), end, root()};
+    if (is_file(form_)) return {name_of(form_), end, root()};
+    const auto file = folder_.path() + "/credentials";
+    std::ofstream(file) << credentials();
+    return {name_of(form_), end, file};
+}
+
+std::string Ends::credentials() const {
+    const auto text = dynamic_cast<const ZeromqPipe&>(*passive).credentials();
+    if (form_ != Form::zeromq_tcp) return text;
+    auto elsewhere = Bootstrap::from_text(text).value();
+    elsewhere.host_identity = "another host";  // so tcp it is
+    return elsewhere.to_text();
 }
 
 PipeMessage numbered(int number) {

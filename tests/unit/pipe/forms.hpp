@@ -13,7 +13,7 @@
 namespace rankexec::test {
 
 /// What the contract holds for.
-enum class Form { file, file_without_events };
+enum class Form { file, file_without_events, zeromq_ipc, zeromq_tcp };
 [[nodiscard]] std::vector<Form> all_forms();
 [[nodiscard]] std::string name_of(Form form);
 void PrintTo(Form form, std::ostream* out);  // NOLINT(readability-identifier-naming): GoogleTest's
@@ -21,7 +21,7 @@ void PrintTo(Form form, std::ostream* out);  // NOLINT(readability-identifier-na
 [[nodiscard]] bool is_file(Form form);
 
 /// Longer than anything takes that is to happen; what is not to happen is waited for with kShort.
-inline constexpr std::chrono::milliseconds kLong{30'000};
+inline constexpr std::chrono::milliseconds kLong{10'000};
 inline constexpr std::chrono::milliseconds kShort{50};
 
 /// A folder for one test, removed with all that is in it.
@@ -52,6 +52,8 @@ public:
     [[nodiscard]] std::unique_ptr<Pipe> another_active(OnPipeStep on_step = {}) const;
     /// What a process needs to make the active or the passive end: arguments of pipe_peer.
     [[nodiscard]] std::vector<std::string> peer_arguments(PipeMode mode) const;
+    /// Of a ZeroMQ pipe whose passive end is open.
+    [[nodiscard]] std::string credentials() const;
     [[nodiscard]] std::string root() const { return folder_.path() + "/pipe"; }
 
     std::unique_ptr<Pipe> passive;

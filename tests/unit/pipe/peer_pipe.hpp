@@ -2,10 +2,12 @@
 #pragma once
 
 #include <chrono>
+#include <fstream>
 #include <memory>
 #include <string>
 
 #include "rankexec/ipc/pipe/file_pipe.hpp"
+#include "rankexec/ipc/pipe/zeromq_pipe.hpp"
 
 namespace rankexec::test {
 
@@ -23,7 +25,12 @@ inline std::unique_ptr<Pipe> make_peer_pipe(const std::string& form, const std::
         options.on_step = std::move(on_step);
         return std::make_unique<FilePipe>(std::move(options));
     }
-    return nullptr;
+    if (mode == PipeMode::passive) return nullptr;
+    ZeromqPipe::Options options;
+    options.mode = mode;
+    std::ifstream(address) >> options.credentials;
+    options.on_step = std::move(on_step);
+    return std::make_unique<ZeromqPipe>(std::move(options));
 }
 
 }  // namespace rankexec::test

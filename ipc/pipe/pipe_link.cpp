@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rankexec/ipc/pipe/pipe_link.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "rankexec/core/system/log.hpp"
+
+namespace rankexec::pipe {
+namespace {
+
+/// Peers with credentials that wait for their turn; more are not remembered, and greet again when they connect again.
+constexpr std::size_t kWaiting = 4;
+constexpr std::chrono::milliseconds kLinger{200};
+
+ChannelKind channel_of(Lane lane) { return lane == Lane::messages ? ChannelKind::execution : ChannelKind::handler; }
+std::optional<Lane> lane_of(ChannelKind kind) {
+    if (kind == ChannelKind::execution) return Lane::messages;
+    if (kind == ChannelKind::handler) return Lane::signs;
+    return std::nullopt;
+}
+std::size_t index_of(Lane lane) { return static_cast<std::size_t>(lane); }
+
+}  // namespace
+
+// ---- the passive end --------------------------------------------------------------------------
+
+tl::expected<std::unique_ptr<PassiveLink>, Failure> PassiveLink::open(EventLoop& loop,
+                                                                      const TransportServer::Options& options,
+                                                                      std::string session, Callbacks callbacks) {
+    auto server = TransportServer::start(loop, options);
+    if (!server) return tl::unexpected(server.error());
+    return std::unique_ptr<PassiveLink>(new PassiveLink(std::move(*server), std::move(session), std::move(callbacks)));
+}
+
+PassiveLink::PassiveLink(std::unique_ptr<TransportServer> server, std::string session, Callbacks callbacks)
+    : server_(std::move(server)), session_(std::move(session)), callbacks_(std::move(callbacks)) {
+    for (const auto lane : kLanes) {
+        server_->on_message(channel_of(lane),
+                            [this, lane](const PeerConnection& from, std::vector<wire::Frame>&& frames) {
+                                on_message(lane, from.route, std::move(frames));
+                            });
+        server_->on_disconnect(channel_of(lane), [this] { on_disconnect(); });
+    }
+}
+
+bool PassiveLink::send(Lane lane, const std::vector<wire::Frame>& frames) {
+    const auto& route = routes_[index_of(lane)];
+    return !route.empty() && server_->send(channel_of(lane), route, frames);
+}
+
+void PassiveLink::on_message(Lane lane, const std::string& route, std::vector<wire::Frame>&& frames) {
+    const auto envelope = decode_envelope(frames);
+    if (!envelope) {
+        // Whose it is cannot be told, but by the connection that it came on.
+        if (route == routes_[index_of(lane)]) {
+            callbacks_.on_bad(envelope.error());
+        } else {
+            ++rejected_;
+        }
+        return;
+    }
+    if (envelope->type == FrameType::hello) return on_hello(lane, route, envelope->session);
+    if (envelope->session != peer_) return reject(lane, route);
+    // On a connection that was lost and has not greeted again: it comes once more after the greeting.
+    if (route != routes_[index_of(lane)]) return;
+    callbacks_.on_frames(*envelope, std::move(frames));
+}
+
+void PassiveLink::reject(Lane lane, const std::string& route) {
+    ++rejected_;
+    (void)server_->send(channel_of(lane), route, to_frames(session_, FrameType::refused));
+}
+
+void PassiveLink::on_hello(Lane lane, const std::string& route, const std::string& session) {
+    if (session != peer_) {
+        if (!peer_.empty() && peer_lives()) {
+            if (waiting_.contains(session) || waiting_.size() < kWaiting) waiting_[session][index_of(lane)] = route;
+            return reject(lane, route);
+        }
+        if (!peer_.empty()) log::warning("a pipe's peer has gone, and another one has come");
+        peer_ = session;
+        routes_ = {};
+        ready_ = false;
+    }
+    routes_[index_of(lane)] = route;
+    (void)send(lane, to_frames(session_, FrameType::hello));
+    if (std::ranges::any_of(routes_, &std::string::empty)) return;
+    ready_ = true;
+    callbacks_.on_ready();
+}
+
+bool PassiveLink::peer_lives() {
+    // The server knows of a route whether its connection is up, but only when it is used. What is sent means nothing:
+    // no message has that id.
+    return std::ranges::all_of(kLanes, [this](Lane lane) {
+        return routes_[index_of(lane)].empty() || send(lane, to_frames(session_, FrameType::taken, session_));
+    });
+}
+
+void PassiveLink::on_disconnect() {
+    if (peer_.empty() || peer_lives()) return;
+    ready_ = false;
+    callbacks_.on_lost(false, "the connection to the peer is lost");
+    admit_waiting();
+}
+
+void PassiveLink::forget_peer() {
+    peer_.clear();
+    routes_ = {};
+    ready_ = false;
+    admit_waiting();
+}
+
+void PassiveLink::admit_waiting() {
+    for (const auto& [session, routes] : std::exchange(waiting_, {})) {
+        for (const auto lane : kLanes) {
+            if (!routes[index_of(lane)].empty()) on_hello(lane, routes[index_of(lane)], session);
+        }
+    }
+}
+
+// ---- the active end ---------------------------------------------------------------------------
+
+tl::expected<std::unique_ptr<ActiveLink>, Failure> ActiveLink::open(EventLoop& loop, const Bootstrap& bootstrap,
+                                                                    std::chrono::milliseconds timeout,
+                                                                    std::string session, Callbacks callbacks) {
+    const bool local = bootstrap.host_identity == host_identity();
+    std::unique_ptr<ActiveLink> link(new ActiveLink(std::move(session), std::move(callbacks), local));
+    auto client =
+        TransportClient::connect(loop, bootstrap, PeerRole::rank, 0, {ChannelKind::execution, ChannelKind::handler},
+                                 link->client_callbacks(), timeout);
+    if (!client) {
+        Failure failure;
+        failure.code = ReturnCode::launch_error;
+        failure.message = "ZeroMQ pipe: " + client.error();
+        return tl::unexpected(std::move(failure));
+    }
+    link->client_ = std::move(*client);
+    return link;
+}
+
+ActiveLink::~ActiveLink() {
+    if (client_) client_->close(kLinger);
+}
+
+TransportClient::Callbacks ActiveLink::client_callbacks() {
+    TransportClient::Callbacks callbacks;
+    callbacks.on_connected = [this](ChannelKind kind) {
+        client_->send(kind, to_frames(session_, FrameType::hello));
+        if (const auto lane = lane_of(kind)) connected_[index_of(*lane)] = true;
+    };
+    callbacks.on_message = [this](ChannelKind kind, std::vector<wire::Frame>&& frames) {
+        if (const auto lane = lane_of(kind)) on_message(*lane, std::move(frames));
+    };
+    callbacks.on_disconnected = [this](ChannelKind kind) {
+        if (const auto lane = lane_of(kind)) greeted_[index_of(*lane)] = connected_[index_of(*lane)] = false;
+        callbacks_.on_lost(false, "the connection to the peer is lost");
+    };
+    callbacks.on_unreachable = [this](ChannelKind) {
+        // On one host nothing can be in between.
+        callbacks_.on_lost(local_, "nobody listens at the other end any more; it has ended");
+    };
+    callbacks.on_refused = [this](ChannelKind, const std::string&) {
+        callbacks_.on_lost(true, "the other end refused this pipe's credentials; they belong to another pipe");
+    };
+    return callbacks;
+}
+
+bool ActiveLink::send(Lane lane, const std::vector<wire::Frame>& frames) {
+    // Our greeting goes before, so that the peer knows whose it is; its own may still be on the way on this lane.
+    if (!connected_[index_of(lane)]) return false;
+    client_->send(channel_of(lane), frames);
+    return true;
+}
+
+void ActiveLink::on_message(Lane lane, std::vector<wire::Frame>&& frames) {
+    const auto envelope = decode_envelope(frames);
+    if (!envelope) return callbacks_.on_bad(envelope.error());
+    if (envelope->type == FrameType::refused) {
+        ++rejected_;
+        callbacks_.on_lost(false, "the other end has another peer; this one waits until that has gone");
+        return;
+    }
+    if (envelope->type == FrameType::hello) {
+        peer_ = envelope->session;
+        greeted_[index_of(lane)] = true;
+        if (ready()) callbacks_.on_ready();
+        return;
+    }
+    if (envelope->session != peer_) {
+        ++rejected_;
+        return;
+    }
+    callbacks_.on_frames(*envelope, std::move(frames));
+}
+
+}  // namespace rankexec::pipe
