@@ -28,4 +28,4 @@ chmod 777 "$folder/tmp"
 cd /
 LD_LIBRARY_PATH="$folder" RANKEXEC_PROGRAM_DIR="$folder" TMPDIR="$folder/tmp" \
     setpriv --reuid 65534 --regid 65534 --clear-groups "$folder/$(basename "$program")" --gtest_brief=1 \
-    --gtest_filter=-Unkillable.*:OutOfMemory.IsTold*
+    --gtest_filter=-Unkillable.*:OutOfMemory.IsTold*:DirectGroup.RanksAreInTheGroupsControlGroup*
