@@ -89,7 +89,7 @@ rankexec_pkg_config(core "Drives a group of rank processes from one process" "ra
 rankexec_pkg_config(worker "The runtime of a rank's worker program" "rankexec-base = ${PROJECT_VERSION}")
 
 # --- documents -----------------------------------------------------------------------------------
-foreach(document IN ITEMS README.md ARCHITECTURE.md CHANGELOG.md SECURITY.md LICENSE ipc/wire/PROTOCOL.md docs)
+foreach(document IN ITEMS README.md ARCHITECTURE.md CHANGELOG.md SECURITY.md LICENSE ipc/wire/PROTOCOL.md ipc/pipe/PROTOCOL.md docs)
   if(IS_DIRECTORY ${PROJECT_SOURCE_DIR}/${document})
     install(DIRECTORY ${PROJECT_SOURCE_DIR}/${document} DESTINATION ${CMAKE_INSTALL_DOCDIR})
   elseif(EXISTS ${PROJECT_SOURCE_DIR}/${document})

@@ -8,6 +8,7 @@
 // the COUNT messages. A line per message goes to standard output.
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -23,7 +24,7 @@ int main(int argc, char** argv) {
     const int count = argc > 6 ? std::atoi(argv[6]) : 0;
     const int step = argc > 7 ? std::atoi(argv[7]) : -1;
     int done = 0;
-    int message = 0;  // counted where its steps are taken, on one thread
+    std::atomic<int> message = 0;  // steps are taken on the pipe's threads too
     const auto pipe = test::make_peer_pipe(argv[1], argv[2], argv[3], [&, count](PipeStep at) {
         if (at == PipeStep::encoded || at == PipeStep::arrived) ++message;
         if (message == count && static_cast<int>(at) == step) std::raise(SIGKILL);

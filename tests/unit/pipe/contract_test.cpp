@@ -80,12 +80,13 @@ TEST_P(L2_Pipe, NothingComesWithinTheTimeOut) {
     EXPECT_TRUE(now && !*now);
 }
 
-TEST_P(L2_Pipe, AReceiverThatWaitsIsWokenByAMessage) {
+TEST_P(L2_Pipe, SendersAndReceiversThatWaitAreWoken) {
     ends.open();
-    auto taken = taking(*ends.active, 1);
+    constexpr auto kForever = std::chrono::hours(1);  // whoever is not woken hangs
+    auto receiving = std::async(std::launch::async, [&] { return ends.active->receive(kForever); });
     std::this_thread::sleep_for(milliseconds(20));  // most probably it waits by now; correct either way
-    EXPECT_EQ(kind_of(ends.passive->send(numbered(1), kLong)), "");
-    EXPECT_EQ(number_of(taken.get().front()), 1);
+    EXPECT_EQ(kind_of(ends.passive->send(numbered(1), kForever)), "");
+    EXPECT_EQ(number_of(receiving.get().value().value()), 1);
 }
 
 TEST_P(L2_Pipe, ASignalEndsSendAndReceive) {

@@ -454,6 +454,8 @@ TEST_F(L7_PipeHandler, ResumingStartsThePeersTimeAnew) {
     handler->pause();
     std::this_thread::sleep_for(milliseconds(3300));  // longer than the peer may be silent
     handler->resume();
+    // Makes the reader judge at once, and is no sign of life.
+    pipe->arrives(tl::unexpected(PipeError{PipeError::Kind::bad_message, "rubbish"}));
     EXPECT_FALSE(pipe->wait_until([this] { return count(statuses) > 0; }, milliseconds(300)));
 }
 
