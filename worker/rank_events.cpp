@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "rankexec/core/system/log.hpp"
-#include "rankexec/ipc/channel/stand_in.hpp"
 
 namespace rankexec::worker {
 namespace {
@@ -207,14 +206,14 @@ void RankEvents::answer(wire::EventDone&& done) {
 
 std::optional<wire::Message> RankEvents::checked(RingInbox::Read&& read) {
     if (read.bad_body) {
-        read.message = stand_in_for(read.type, *read.bad_body);
+        read.put_stand_in();
         if (!read.message && read.bad_body->call) {
             log::error("event dropped: " + read.bad_body->message);
             wire::ParentEvent event;
             event.event_id = *read.bad_body->call;
             read.message = std::move(event);
+            read.broken.clear();
         }
-        if (!read.message) read.broken = read.bad_body->message;
     }
     if (!read.broken.empty()) broken(read.broken);
     return std::move(read.message);

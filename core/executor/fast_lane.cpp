@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "rankexec/core/system/log.hpp"
-#include "rankexec/ipc/channel/stand_in.hpp"
 #include "rankexec/ipc/wire/codec.hpp"
 
 namespace rankexec {
@@ -219,8 +218,7 @@ std::optional<wire::Result> FastLane::next_result(int rank) {
     auto read = inboxes_[static_cast<std::size_t>(rank)].read(memory_->receive(rank));
     if (read.bad_body) {
         log::error("rank " + std::to_string(rank) + ": " + read.bad_body->message);
-        read.message = stand_in_for(read.type, *read.bad_body);
-        if (!read.message) read.broken = read.bad_body->message;
+        read.put_stand_in();
     }
     if (!read.broken.empty()) return broken(rank, std::move(read.broken));
     if (!read.message) return std::nullopt;

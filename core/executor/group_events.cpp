@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "rankexec/core/system/log.hpp"
-#include "rankexec/ipc/channel/stand_in.hpp"
 
 namespace rankexec {
 namespace {
@@ -220,8 +219,7 @@ bool GroupEvents::readable(int rank) {
 void GroupEvents::read(int rank, RingInbox::Read&& read) {
     if (read.bad_body) {
         log::error("rank " + std::to_string(rank) + ": " + read.bad_body->message);
-        read.message = stand_in_for(read.type, *read.bad_body);
-        if (!read.message) read.broken = read.bad_body->message;
+        read.put_stand_in();
     }
     if (!read.broken.empty() || !read.message) return broken(rank, std::move(read.broken));
     auto& order = peer(rank).order;

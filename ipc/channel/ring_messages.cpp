@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "rankexec/ipc/channel/stand_in.hpp"
+
 namespace rankexec {
 
 wire::Envelope RingOutbox::next() const {
@@ -20,6 +22,11 @@ tl::expected<std::vector<wire::Frame>, std::string> RingOutbox::encode(const wir
 
 tl::expected<std::vector<wire::Frame>, std::string> RingOutbox::encode(const wire::EncodedBody& body) const {
     return wire::with_envelope(next(), body);
+}
+
+void RingInbox::Read::put_stand_in() {
+    message = stand_in_for(type, *bad_body);
+    if (!message) broken = bad_body->message;
 }
 
 RingInbox::Read RingInbox::read(MemoryReceived&& received) {

@@ -49,6 +49,10 @@ public:
         std::uint16_t type = 0;
         /// Nothing more must be read from this ring, because; empty: it may.
         std::string broken;
+
+        /// In the place of a bad body what it counts as (stand_in_for()); where there is no such thing, the ring is
+        /// broken.
+        void put_stand_in();
     };
 
     explicit RingInbox(RingIdentity identity) : identity_(std::move(identity)) {}

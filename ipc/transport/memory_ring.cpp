@@ -7,6 +7,21 @@
 
 namespace rankexec {
 
+TakenFrames take_frames(RingReader& ring) {
+    TakenFrames result;
+    if (!ring.has_message()) return result;
+    const auto bytes = std::make_shared<std::vector<std::byte>>();
+    result.taken = ring.take(*bytes);
+    if (result.taken != RingReader::Taken::message) return result;
+    auto frames = wire::unpack_frames(bytes);
+    if (frames) {
+        result.frames = std::move(*frames);
+    } else {
+        result.taken = RingReader::Taken::corrupt;
+    }
+    return result;
+}
+
 FrameRingWriter::Sent FrameRingWriter::send(std::span<const wire::Frame> frames) {
     for (const auto& frame : frames) packed_.push_back({frame, false});
     const auto pieces = packer_.pack(packed_);
@@ -22,18 +37,16 @@ FrameRingWriter::Sent FrameRingWriter::send(std::span<const wire::Frame> frames)
 
 MemoryReceived FrameRingReader::receive() {
     MemoryReceived received;
-    if (!ring_.has_message()) return received;
-    const auto bytes = std::make_shared<std::vector<std::byte>>();
-    received.taken = ring_.take(*bytes);
-    if (received.taken != RingReader::Taken::message) return received;
-    auto frames = wire::unpack_frames(bytes);
+    auto [taken, frames] = take_frames(ring_);
+    received.taken = taken;
+    if (taken != RingReader::Taken::message) return received;
     // There is no arena that a frame could lie in.
-    if (!frames || std::ranges::any_of(*frames, &wire::PackedFrame::elsewhere)) {
+    if (std::ranges::any_of(frames, &wire::PackedFrame::elsewhere)) {
         received.taken = RingReader::Taken::corrupt;
         return received;
     }
-    received.frames.reserve(frames->size());
-    for (auto& entry : *frames) received.frames.push_back(std::move(entry.frame));
+    received.frames.reserve(frames.size());
+    for (auto& entry : frames) received.frames.push_back(std::move(entry.frame));
     return received;
 }
 

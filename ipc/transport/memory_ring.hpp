@@ -20,6 +20,13 @@ struct MemoryReceived {
     std::string error;                ///< of a message whose large frames cannot be had: it has the first two only
 };
 
+/// The next message of that ring, as it lies there.
+struct TakenFrames {
+    RingReader::Taken taken = RingReader::Taken::nothing;
+    std::vector<wire::PackedFrame> frames;
+};
+[[nodiscard]] TakenFrames take_frames(RingReader& ring);
+
 /// One thread at a time.
 class RANKEXEC_EXPORT FrameRingWriter {
 public:

@@ -86,18 +86,12 @@ MemoryReader::MemoryReader(std::span<const std::byte> ring, ReaderState& positio
 
 MemoryReceived MemoryReader::receive() {
     MemoryReceived received;
-    if (!ring_.has_message()) return received;
-    const auto bytes = std::make_shared<std::vector<std::byte>>();
-    received.taken = ring_.take(*bytes);
-    if (received.taken != RingReader::Taken::message) return received;
-    auto frames = wire::unpack_frames(bytes);
-    if (!frames) {
-        received.taken = RingReader::Taken::corrupt;
-        return received;
-    }
+    auto [taken, frames] = take_frames(ring_);
+    received.taken = taken;
+    if (taken != RingReader::Taken::message) return received;
     arena_.drop_unused();
-    for (std::size_t index = 0; index < frames->size(); ++index) {
-        auto& [frame, elsewhere] = (*frames)[index];
+    for (std::size_t index = 0; index < frames.size(); ++index) {
+        auto& [frame, elsewhere] = frames[index];
         if (!elsewhere) {
             received.frames.push_back(std::move(frame));
             continue;
