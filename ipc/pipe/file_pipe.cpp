@@ -95,6 +95,14 @@ PipeError FilePipe::broken(const std::string& what) const {
     return {PipeError::Kind::broken, describe() + ": " + what};
 }
 
+/// A full disk is no end of the pipe: there may be room again.
+PipeError FilePipe::not_sent(const std::string& why) const {
+    if (pipe::is_gone(folders_->temporary()) || pipe::is_gone(folders_->outgoing())) {
+        return broken("the peer has closed it, or its folder is gone");
+    }
+    return {PipeError::Kind::not_sent, describe() + ": a message could not be written: " + why};
+}
+
 std::string FilePipe::own_name() {
     const std::lock_guard lock(names_mutex_);
     return (options_.mode == PipeMode::passive ? "passive-" : "active-") + names_.next();
@@ -104,15 +112,11 @@ tl::expected<UniqueFd, PipeError> FilePipe::write_temporary(const std::string& n
                                                             const pipe::EncodedMessage& message) {
     UniqueFd file(::openat(folders_->temporary(), name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                            S_IRUSR | S_IWUSR));
-    if (!file.valid()) {
-        const auto error = reason();
-        if (pipe::is_gone(folders_->temporary())) return tl::unexpected(broken("the peer has closed it"));
-        return tl::unexpected(broken("a message could not be written: " + error));
-    }
+    if (!file.valid()) return tl::unexpected(not_sent(reason()));
     step(PipeStep::encoded);
     if (const auto written = pipe::write_message_file(file.get(), pipe::to_frames(session_, message)); !written) {
         (void)::unlinkat(folders_->temporary(), name.c_str(), 0);
-        return tl::unexpected(broken("a message could not be written: " + written.error()));
+        return tl::unexpected(not_sent(written.error()));
     }
     step(PipeStep::written);
     return file;
@@ -136,7 +140,7 @@ Pipe::Result FilePipe::send(const pipe::EncodedMessage& message, Milliseconds ti
     if (renamed != 0) {
         const auto error = reason();
         (void)::unlinkat(folders_->temporary(), temporary.c_str(), 0);
-        return tl::unexpected(broken("the peer has closed it, or its folder is gone: " + error));
+        return tl::unexpected(not_sent(error));
     }
     step(PipeStep::published);
     if (heartbeat) return {};

@@ -77,6 +77,7 @@ private:
     void put_aside(int folder, const std::string& name);
     [[nodiscard]] std::string own_name();
     [[nodiscard]] PipeError broken(const std::string& what) const;
+    [[nodiscard]] PipeError not_sent(const std::string& why) const;
     void step(PipeStep at) const {
         if (options_.on_step) options_.on_step(at);
     }

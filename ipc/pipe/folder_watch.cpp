@@ -42,7 +42,7 @@ FolderWatch::FolderWatch(const std::vector<int>& folders, std::function<void()> 
     }
     if (!watched) {
         log::warning(
-            "a pipe's folder cannot be watched, so it is looked at from time to time; raise "
+            "a folder cannot be watched, so it is looked at from time to time; raise "
             "fs.inotify.max_user_instances");
         return;
     }

@@ -5,13 +5,14 @@
 #include <thread>
 #include <vector>
 
+#include "rankexec/core/model/export.hpp"
 #include "rankexec/core/system/unique_fd.hpp"
 
 namespace rankexec::pipe {
 
 /// Calls back after entries of folders came, went, or changed their names, on a thread of its own, until destroyed.
 /// Changes that another host makes in a folder that a network file system shares are not seen.
-class FolderWatch {
+class RANKEXEC_EXPORT FolderWatch {
 public:
     /// `folders` are descriptors, needed only during the call.
     FolderWatch(const std::vector<int>& folders, std::function<void()> on_change);

@@ -24,6 +24,7 @@ enum class PipeMode : std::uint8_t { passive, active };
 struct PipeError {
     enum class Kind {
         not_taken,    ///< the peer has not taken the message in time
+        not_sent,     ///< this end could not put it there: no room, ...; the pipe goes on
         cancelled,    ///< the caller's signal was triggered
         bad_message,  ///< what was to be sent, or has come, is no message; the pipe goes on
         broken,       ///< the peer has closed the pipe, or what both share is gone

@@ -55,6 +55,9 @@ PipeHandler::~PipeHandler() { stop(false); }
 void PipeHandler::on_status(Callback callback) { status_ = std::move(callback); }
 void PipeHandler::on_message(Callback callback) { message_ = std::move(callback); }
 
+void PipeHandler::on_first_sign(std::function<void()> callback) { first_sign_ = std::move(callback); }
+void PipeHandler::on_bad(std::function<void(const std::string&)> callback) { bad_ = std::move(callback); }
+
 void PipeHandler::start() {
     const std::lock_guard lock(threads_);
     resume();
@@ -101,6 +104,7 @@ bool PipeHandler::read_one() {
     if (stopping_.triggered()) return false;
     if (!received && received.error().kind == PipeError::Kind::bad_message) {
         log::warning(received.error().message);
+        if (bad_) bad_(received.error().message);
         return true;
     }
     if (!received) {
@@ -116,10 +120,15 @@ bool PipeHandler::read_one() {
     }
     heard_ = Clock::now().time_since_epoch().count();
     auto& message = **received;
-    if (message.is_heartbeat()) return true;
     const bool last = message.is_status();
+    if (!last) tell_of_first_sign();
+    if (message.is_heartbeat()) return true;
     deliver(std::move(message));
     return !last && !stopping_.triggered();
+}
+
+void PipeHandler::tell_of_first_sign() {
+    if (const auto callback = std::exchange(first_sign_, nullptr)) callback();
 }
 
 void PipeHandler::peer_gone(const std::string& why) {

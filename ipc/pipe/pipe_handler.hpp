@@ -25,7 +25,7 @@ namespace rankexec {
 ///
 /// Threads: two of its own from start() to stop(). One reads and calls the callbacks; the other sends heartbeats, so
 /// that no callback, and nothing that the program does elsewhere, keeps the peer from hearing that this process lives.
-/// All member functions may be called from any thread; on_status and on_message before start(); the destructor not
+/// All member functions may be called from any thread; those that take a callback before start(); the destructor not
 /// from a callback.
 ///
 /// The reader ends after the peer's end or abort, and when the peer is gone: nothing has come for `peer_gone_after`, or
@@ -50,6 +50,12 @@ public:
     /// Gets all other messages. Without one, they come by next(). Exceptions of both are logged, and the reading goes
     /// on.
     void on_message(Callback callback);
+
+    /// Called once, when the first message has come, a heartbeat as well, but not for an end or abort: the peer lives.
+    /// Before start(), as the two above.
+    void on_first_sign(std::function<void()> callback);
+    /// Gets what has come and is no message. It may have been the one that is waited for.
+    void on_bad(std::function<void(const std::string& what)> callback);
 
     /// Once. Throws std::system_error when threads have run out.
     void start();
@@ -83,6 +89,7 @@ private:
     void peer_gone(const std::string& why);
     void deliver(PipeMessage&& message);
     void call(const Callback& callback, PipeMessage&& message);
+    void tell_of_first_sign();
     void queue(PipeMessage&& message);
     void send_heartbeats();
     bool notify(const PipeMessage& message) noexcept;
@@ -92,6 +99,8 @@ private:
     const PipeHandlerOptions options_;
     Callback status_;
     Callback message_;
+    std::function<void()> first_sign_;
+    std::function<void(const std::string&)> bad_;
     const Signal stopping_;
     std::atomic<bool> paused_ = false;
     std::atomic<pipe::Clock::rep> heard_ = 0;  ///< since when the peer is silent

@@ -13,6 +13,12 @@ namespace {
 /// Peers with credentials that wait for their turn; more are not remembered, and greet again when they connect again.
 constexpr std::size_t kWaiting = 4;
 constexpr std::chrono::milliseconds kLinger{200};
+/// A route may outlive the news that its connection is lost, which comes from another thread. Each pause is twice the
+/// one before.
+constexpr std::chrono::milliseconds kFirstLook{5};
+constexpr std::chrono::milliseconds kLastLook{10'000};
+/// Messages that are kept for a greeting that is on the way; what is more is sent again by who wants an answer.
+constexpr std::size_t kEarly = 64;
 
 ChannelKind channel_of(Lane lane) { return lane == Lane::messages ? ChannelKind::execution : ChannelKind::handler; }
 std::optional<Lane> lane_of(ChannelKind kind) {
@@ -31,11 +37,12 @@ tl::expected<std::unique_ptr<PassiveLink>, Failure> PassiveLink::open(EventLoop&
                                                                       std::string session, Callbacks callbacks) {
     auto server = TransportServer::start(loop, options);
     if (!server) return tl::unexpected(server.error());
-    return std::unique_ptr<PassiveLink>(new PassiveLink(std::move(*server), std::move(session), std::move(callbacks)));
+    return std::make_unique<PassiveLink>(loop, std::move(*server), std::move(session), std::move(callbacks));
 }
 
-PassiveLink::PassiveLink(std::unique_ptr<TransportServer> server, std::string session, Callbacks callbacks)
-    : server_(std::move(server)), session_(std::move(session)), callbacks_(std::move(callbacks)) {
+PassiveLink::PassiveLink(EventLoop& loop, std::unique_ptr<TransportServer> server, std::string session,
+                         Callbacks callbacks)
+    : loop_(loop), server_(std::move(server)), session_(std::move(session)), callbacks_(std::move(callbacks)) {
     for (const auto lane : kLanes) {
         server_->on_message(channel_of(lane),
                             [this, lane](const PeerConnection& from, std::vector<wire::Frame>&& frames) {
@@ -44,6 +51,8 @@ PassiveLink::PassiveLink(std::unique_ptr<TransportServer> server, std::string se
         server_->on_disconnect(channel_of(lane), [this] { on_disconnect(); });
     }
 }
+
+PassiveLink::~PassiveLink() { loop_.cancel(next_look_); }
 
 bool PassiveLink::send(Lane lane, const std::vector<wire::Frame>& frames) {
     const auto& route = routes_[index_of(lane)];
@@ -100,7 +109,19 @@ bool PassiveLink::peer_lives() {
 }
 
 void PassiveLink::on_disconnect() {
-    if (peer_.empty() || peer_lives()) return;
+    pause_ = kFirstLook;
+    look();
+}
+
+void PassiveLink::look() {
+    loop_.cancel(next_look_);
+    if (peer_.empty()) return;
+    if (peer_lives()) {
+        // It was somebody else's connection, or the route is still there: nothing else tells when it is not.
+        if (pause_ > kLastLook) return;
+        next_look_ = loop_.call_after(std::exchange(pause_, 2 * pause_), [this] { look(); });
+        return;
+    }
     ready_ = false;
     callbacks_.on_lost(false, "the connection to the peer is lost");
     admit_waiting();
@@ -125,12 +146,13 @@ void PassiveLink::admit_waiting() {
 
 tl::expected<std::unique_ptr<ActiveLink>, Failure> ActiveLink::open(EventLoop& loop, const Bootstrap& bootstrap,
                                                                     std::chrono::milliseconds timeout,
-                                                                    std::string session, Callbacks callbacks) {
-    const bool local = bootstrap.host_identity == host_identity();
+                                                                    std::string session, Callbacks callbacks,
+                                                                    TransportClient::Reach reach) {
+    const bool local = reach == TransportClient::Reach::now && bootstrap.host_identity == host_identity();
     std::unique_ptr<ActiveLink> link(new ActiveLink(std::move(session), std::move(callbacks), local));
     auto client =
         TransportClient::connect(loop, bootstrap, PeerRole::rank, 0, {ChannelKind::execution, ChannelKind::handler},
-                                 link->client_callbacks(), timeout);
+                                 link->client_callbacks(), timeout, reach);
     if (!client) {
         Failure failure;
         failure.code = ReturnCode::launch_error;
@@ -156,6 +178,8 @@ TransportClient::Callbacks ActiveLink::client_callbacks() {
     };
     callbacks.on_disconnected = [this](ChannelKind kind) {
         if (const auto lane = lane_of(kind)) greeted_[index_of(*lane)] = connected_[index_of(*lane)] = false;
+        fresh_ = {};
+        early_.clear();
         callbacks_.on_lost(false, "the connection to the peer is lost");
     };
     callbacks.on_unreachable = [this](ChannelKind) {
@@ -184,13 +208,25 @@ void ActiveLink::on_message(Lane lane, std::vector<wire::Frame>&& frames) {
         return;
     }
     if (envelope->type == FrameType::hello) {
+        // Another process of it, whose predecessor's connections are not all known to be lost.
+        if (peer_ != envelope->session) {
+            greeted_ = fresh_ = {};
+            early_.clear();
+        }
         peer_ = envelope->session;
-        greeted_[index_of(lane)] = true;
-        if (ready()) callbacks_.on_ready();
+        greeted_[index_of(lane)] = fresh_[index_of(lane)] = true;
+        if (!ready()) return;
+        auto early = std::exchange(early_, {});
+        callbacks_.on_ready();
+        for (auto& [of, held] : early) callbacks_.on_frames(of, std::move(held));
         return;
     }
     if (envelope->session != peer_) {
         ++rejected_;
+        return;
+    }
+    if (!ready() && fresh_[index_of(lane)]) {
+        if (early_.size() < kEarly) early_.emplace_back(*envelope, std::move(frames));
         return;
     }
     callbacks_.on_frames(*envelope, std::move(frames));

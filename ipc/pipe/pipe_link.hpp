@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -11,6 +12,7 @@
 
 #include <tl/expected.hpp>
 
+#include "rankexec/core/model/export.hpp"
 #include "rankexec/core/model/failure.hpp"
 #include "rankexec/core/system/event_loop.hpp"
 #include "rankexec/ipc/pipe/pipe_codec.hpp"
@@ -24,7 +26,7 @@ enum class Lane : std::uint8_t { messages = 0, signs = 1 };
 inline constexpr std::array kLanes{Lane::messages, Lane::signs};
 
 /// One end's connections to exactly one peer, which both sides have greeted. Lives on one EventLoop.
-class PipeLink {
+class RANKEXEC_EXPORT PipeLink {
 public:
     struct Callbacks {
         /// Both lanes are up, for the first time or again; what was sent before may be lost.
@@ -44,31 +46,38 @@ public:
     /// The peer has said bye: whoever comes next is welcome.
     virtual void forget_peer() = 0;
     [[nodiscard]] virtual std::uint64_t rejected() const = 0;
+    /// The peer's session; empty before it has greeted.
+    [[nodiscard]] virtual const std::string& peer() const noexcept = 0;
 };
 
 /// Listens. One peer at a time; another one waits until the first has gone.
-class PassiveLink final : public PipeLink {
+class RANKEXEC_EXPORT PassiveLink final : public PipeLink {
 public:
     [[nodiscard]] static tl::expected<std::unique_ptr<PassiveLink>, Failure> open(
         EventLoop& loop, const TransportServer::Options& options, std::string session, Callbacks callbacks);
+    /// Over a server that is there already, on that loop, and has no callbacks yet.
+    PassiveLink(EventLoop& loop, std::unique_ptr<TransportServer> server, std::string session, Callbacks callbacks);
+    ~PassiveLink() override;
 
     [[nodiscard]] std::string credentials() const { return server_->bootstrap().for_rank(0).to_text(); }
     [[nodiscard]] bool ready() const noexcept override { return ready_; }
     bool send(Lane lane, const std::vector<wire::Frame>& frames) override;
     void forget_peer() override;
     [[nodiscard]] std::uint64_t rejected() const override { return rejected_ + server_->refused_handshakes(); }
+    [[nodiscard]] const std::string& peer() const noexcept override { return peer_; }
 
 private:
     using Routes = std::array<std::string, kLanes.size()>;  ///< by lane; empty: not connected
 
-    PassiveLink(std::unique_ptr<TransportServer> server, std::string session, Callbacks callbacks);
     void on_message(Lane lane, const std::string& route, std::vector<wire::Frame>&& frames);
     void on_hello(Lane lane, const std::string& route, const std::string& session);
     void on_disconnect();
+    void look();
     [[nodiscard]] bool peer_lives();
     void reject(Lane lane, const std::string& route);
     void admit_waiting();
 
+    EventLoop& loop_;
     std::unique_ptr<TransportServer> server_;
     std::string session_;
     Callbacks callbacks_;
@@ -76,23 +85,24 @@ private:
     Routes routes_;
     bool ready_ = false;
     std::map<std::string, Routes> waiting_;  ///< by session
+    EventLoop::TimerId next_look_ = 0;
+    std::chrono::milliseconds pause_{0};  ///< before the next look
     std::uint64_t rejected_ = 0;
 };
 
-/// Connects, and connects again.
-class ActiveLink final : public PipeLink {
+/// Connects, and connects again. With Reach::whenever nobody's absence is final.
+class RANKEXEC_EXPORT ActiveLink final : public PipeLink {
 public:
-    [[nodiscard]] static tl::expected<std::unique_ptr<ActiveLink>, Failure> open(EventLoop& loop,
-                                                                                 const Bootstrap& bootstrap,
-                                                                                 std::chrono::milliseconds timeout,
-                                                                                 std::string session,
-                                                                                 Callbacks callbacks);
+    [[nodiscard]] static tl::expected<std::unique_ptr<ActiveLink>, Failure> open(
+        EventLoop& loop, const Bootstrap& bootstrap, std::chrono::milliseconds timeout, std::string session,
+        Callbacks callbacks, TransportClient::Reach reach = TransportClient::Reach::now);
     ~ActiveLink() override;
 
     [[nodiscard]] bool ready() const noexcept override { return greeted_[0] && greeted_[1]; }
     bool send(Lane lane, const std::vector<wire::Frame>& frames) override;
     void forget_peer() override {}
     [[nodiscard]] std::uint64_t rejected() const override { return rejected_; }
+    [[nodiscard]] const std::string& peer() const noexcept override { return peer_; }
 
 private:
     ActiveLink(std::string session, Callbacks callbacks, bool local)
@@ -106,6 +116,9 @@ private:
     std::string peer_;
     std::array<bool, kLanes.size()> connected_{};  ///< and we have greeted
     std::array<bool, kLanes.size()> greeted_{};    ///< by the peer
+    std::array<bool, kLanes.size()> fresh_{};      ///< greeted since a connection was lost the last time
+    /// Messages of a peer that is ready already, while its greeting on the other lane is still on the way.
+    std::vector<std::pair<Envelope, std::vector<wire::Frame>>> early_;
     std::uint64_t rejected_ = 0;
     std::unique_ptr<TransportClient> client_;
 };

@@ -109,7 +109,7 @@ public:
         step(PipeStep::encoded);
         auto frames = pipe::to_frames(session_, message);
         if (message.topic == kHeartbeatTopic) {
-            loop_->post([this, frames = std::move(frames)] { (void)link_->send(Lane::signs, frames); });
+            loop_->post([this, frames = std::move(frames)]() mutable { beat(std::move(frames)); });
             return {};
         }
         mailbox_.hold(message.id, std::move(frames));
@@ -223,6 +223,11 @@ private:
         return link_->send(lane, pipe::to_frames(session_, type, id));
     }
 
+    /// Before there is a connection the last one is kept for it, because it tells the peer that this end is there.
+    void beat(std::vector<wire::Frame>&& heartbeat) {
+        if (!link_->ready() || !link_->send(Lane::signs, heartbeat)) first_beat_ = std::move(heartbeat);
+    }
+
     void put() {
         if (!link_->ready()) return;
         bool all = true;
@@ -240,6 +245,7 @@ private:
             broken_.clear();
             lost_.clear();
         }
+        if (!first_beat_.empty()) beat(std::exchange(first_beat_, {}));
         put();
     }
 
@@ -305,7 +311,8 @@ private:
     std::atomic<bool> peer_heard_ = false;  ///< of our closing; or there is no peer to hear of it
     std::optional<EventLoop> loop_;
     std::unique_ptr<pipe::PipeLink> link_;
-    std::uint64_t connection_ = 0;  ///< counts how often both lanes came up
+    std::uint64_t connection_ = 0;         ///< counts how often both lanes came up
+    std::vector<wire::Frame> first_beat_;  ///< for the next connection; the loop's thread
     mutable std::mutex mutex_;
     std::string credentials_;
     std::string broken_;  ///< why nothing works; empty: it does

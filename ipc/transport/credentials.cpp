@@ -84,6 +84,10 @@ PeerCredentials::KeyPair curve_keys_from(const Secret& seed) {
     return keys;
 }
 
+PeerCredentials::KeyPair fixed_server_keys(const Secret& secret) {
+    return curve_keys_from(secret.derive(1, "rx-serve"));
+}
+
 std::string random_run_id() {
     initialise_sodium();
     std::array<std::byte, 16> bytes{};

@@ -61,6 +61,9 @@ struct RANKEXEC_EXPORT PeerCredentials {
 /// A CURVE key pair from a secret (X25519, as ZeroMQ uses).
 [[nodiscard]] RANKEXEC_EXPORT PeerCredentials::KeyPair curve_keys_from(const Secret& seed);
 
+/// Those of a server that has the same secret after each restart: whoever shares the secret knows the public key.
+[[nodiscard]] RANKEXEC_EXPORT PeerCredentials::KeyPair fixed_server_keys(const Secret& secret);
+
 /// 32 random hexadecimal digits that name a run.
 [[nodiscard]] RANKEXEC_EXPORT std::string random_run_id();
 

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <new>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -151,7 +152,16 @@ private:
         connection.timer = loop_.call_after(patience_, [this, fd] { give_up(fd); });
     }
 
+    /// Where memory has run out, the rank is refused, and goes over ZeroMQ.
     void on_request(int fd) {
+        try {
+            answer(fd);
+        } catch (const std::bad_alloc&) {
+            if (waiting_.contains(fd)) refuse(fd);
+        }
+    }
+
+    void answer(int fd) {
         HandoverRequest request;
         const auto size = ::recv(fd, &request, sizeof request, 0);
         if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;

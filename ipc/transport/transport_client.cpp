@@ -13,6 +13,8 @@ namespace rankexec {
 namespace {
 
 constexpr std::size_t kDescriptorsNeeded = 32;
+/// Milliseconds between two tries to reach who may come in a second or in a day.
+constexpr int kLongestRetry = 1000;
 
 struct Connection {
     zmq::socket_t socket;
@@ -24,8 +26,9 @@ struct Connection {
 class ZmqTransportClient final : public TransportClient {
 public:
     ZmqTransportClient(EventLoop& loop, const Bootstrap& bootstrap, PeerCredentials credentials, std::string address,
-                       const std::vector<ChannelKind>& channels, Callbacks callbacks)
+                       const std::vector<ChannelKind>& channels, Callbacks callbacks, Reach reach)
         : bootstrap_(bootstrap),
+          reach_(reach),
           credentials_(std::move(credentials)),
           address_(std::move(address)),
           callbacks_(std::move(callbacks)) {
@@ -63,6 +66,10 @@ private:
         set_heartbeats(socket, bootstrap_.heartbeat_timeout);
         // Reconnecting is for a network that blinks; the lease ends after a second.
         socket.set(zmq::sockopt::reconnect_ivl, 50);
+        if (reach_ == Reach::whenever) {
+            socket.set(zmq::sockopt::reconnect_ivl_max, kLongestRetry);
+            set_keepalive(socket);
+        }
         if (address_.empty()) {
             socket.set(zmq::sockopt::plain_username, credentials_.user_name());
             socket.set(zmq::sockopt::plain_password, credentials_.password());
@@ -120,6 +127,7 @@ private:
     }
 
     Bootstrap bootstrap_;
+    Reach reach_;
     PeerCredentials credentials_;
     std::string address_;  ///< empty: ipc
     Callbacks callbacks_;
@@ -131,7 +139,7 @@ private:
 
 tl::expected<std::unique_ptr<TransportClient>, std::string> TransportClient::connect(
     EventLoop& loop, const Bootstrap& bootstrap, PeerRole role, int rank, const std::vector<ChannelKind>& channels,
-    Callbacks callbacks, std::chrono::milliseconds reach_timeout) {
+    Callbacks callbacks, std::chrono::milliseconds reach_timeout, Reach reach) {
     if (const auto free = available_descriptors(); free < kDescriptorsNeeded) {
         return tl::unexpected("only " + std::to_string(free) +
                               " file descriptors are left; raise the limit (ulimit -n)");
@@ -146,7 +154,10 @@ tl::expected<std::unique_ptr<TransportClient>, std::string> TransportClient::con
                 "this rank runs on another host than its parent, which listens on this host's sockets only; "
                 "name the hosts, so that the parent listens on tcp");
         }
-        address = reachable_address(bootstrap.addresses, bootstrap.ports.at(static_cast<std::size_t>(channels.front())),
+        address =
+            reach == Reach::whenever && !bootstrap.addresses.empty()
+                ? bootstrap.addresses.front()
+                : reachable_address(bootstrap.addresses, bootstrap.ports.at(static_cast<std::size_t>(channels.front())),
                                     reach_timeout);
         if (address.empty()) {
             std::string tried;
@@ -159,7 +170,7 @@ tl::expected<std::unique_ptr<TransportClient>, std::string> TransportClient::con
                                                                : PeerCredentials{role, rank, bootstrap.secret};
     try {
         return std::make_unique<ZmqTransportClient>(loop, bootstrap, credentials, std::move(address), channels,
-                                                    std::move(callbacks));
+                                                    std::move(callbacks), reach);
     } catch (const std::exception& error) {
         return tl::unexpected(std::string("channels could not be opened: ") + error.what());
     }

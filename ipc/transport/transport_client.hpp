@@ -34,12 +34,19 @@ public:
         std::function<void(ChannelKind, const std::string& why)> on_refused;
     };
 
+    /// When the other side has to be there.
+    enum class Reach : std::uint8_t {
+        now,       ///< it listens before it gives its bootstrap away
+        whenever,  ///< it comes and goes: its only address is taken as it is, and tried again and again
+    };
+
     /// Picks ipc when the parent runs on this host, else the first of its tcp addresses that answers
     /// within `reach_timeout`, and starts connecting. Fails with a message that names what was tried.
     /// `bootstrap` holds the secret for `role`: a rank's own, or the run's for a shim.
     static tl::expected<std::unique_ptr<TransportClient>, std::string> connect(
         EventLoop& loop, const Bootstrap& bootstrap, PeerRole role, int rank, const std::vector<ChannelKind>& channels,
-        Callbacks callbacks, std::chrono::milliseconds reach_timeout = std::chrono::seconds(10));
+        Callbacks callbacks, std::chrono::milliseconds reach_timeout = std::chrono::seconds(10),
+        Reach reach = Reach::now);
     /// A rank's end over connections that it has got together with its shared memory. Throws std::system_error when
     /// they cannot be watched.
     static std::unique_ptr<TransportClient> over(EventLoop& loop, RankLinks links, Callbacks callbacks);

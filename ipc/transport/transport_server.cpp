@@ -59,7 +59,7 @@ bool is_refusal(std::uint16_t event, std::uint32_t value) {
 
 class ZmqTransportServer final : public TransportServer {
 public:
-    ZmqTransportServer(EventLoop& loop, const Options& options, RunDirectory directory)
+    ZmqTransportServer(EventLoop& loop, const Options& options, std::optional<RunDirectory> directory)
         : loop_(loop),
           options_(options),
           directory_(std::move(directory)),
@@ -67,17 +67,20 @@ public:
                      options.incarnation,
                      options.world_size,
                      -1,
-                     Secret::random(),
+                     options.place ? options.place->secret : Secret::random(),
                      {},
                      host_identity(),
-                     directory_.path(),
+                     options.place ? options.place->folder : directory_->path(),
                      {},
                      {},
                      options.heartbeat_timeout},
           authenticator_(loop, context_, bootstrap_.secret, options.world_size, options.tcp) {
-        const auto server_keys = curve_keys_from(Secret::random());
+        const auto server_keys =
+            options.place ? fixed_server_keys(options.place->secret) : curve_keys_from(Secret::random());
         bootstrap_.server_key = server_keys.public_key;
-        for (const auto kind : kKinds) bind(loop, kind, server_keys);
+        for (const auto kind : kKinds) {
+            if (serves(kind)) bind(loop, kind, server_keys);
+        }
         if (options.tcp) {
             bootstrap_.addresses = options.advertise_address.empty()
                                        ? interface_addresses()
@@ -147,6 +150,10 @@ public:
     }
 
 private:
+    [[nodiscard]] bool serves(ChannelKind kind) const {
+        return !options_.place || kind == ChannelKind::execution || kind == ChannelKind::handler;
+    }
+
     /// Of one channel's connections.
     struct Monitor {
         zmq::socket_t socket;
@@ -195,6 +202,7 @@ private:
         // All ranks connect at about the same time; one that finds the queue full takes the parent for gone.
         socket.set(zmq::sockopt::backlog, kBacklog);
         set_heartbeats(socket, bootstrap_.heartbeat_timeout);
+        if (options_.place) set_keepalive(socket);
         const int uid = static_cast<int>(::getuid());
         zmq_setsockopt(socket.handle(), ZMQ_IPC_FILTER_UID, &uid, sizeof uid);
         watch_connections(loop, kind);
@@ -206,7 +214,9 @@ private:
             zmq_setsockopt(socket.handle(), ZMQ_CURVE_SECRETKEY, server_keys.secret_key.data(),
                            server_keys.secret_key.size());
             const auto address = options_.advertise_address.empty() ? "0.0.0.0" : options_.advertise_address;
-            socket.bind("tcp://" + address + ":*");
+            const auto first_port = options_.place ? options_.place->port : 0;
+            const auto port = first_port == 0 ? "*" : std::to_string(first_port + static_cast<int>(index));
+            socket.bind("tcp://" + address + ":" + port);
             const auto endpoint = socket.get(zmq::sockopt::last_endpoint);
             bootstrap_.ports.push_back(std::stoi(endpoint.substr(endpoint.rfind(':') + 1)));
         }
@@ -231,7 +241,7 @@ private:
 
     EventLoop& loop_;
     Options options_;
-    RunDirectory directory_;  ///< goes last, after the sockets in it
+    std::optional<RunDirectory> directory_;  ///< goes last, after the sockets in it; none: a fixed place
     Bootstrap bootstrap_;
     zmq::context_t context_;
     Authenticator authenticator_;
@@ -260,16 +270,20 @@ tl::expected<std::unique_ptr<TransportServer>, Failure> TransportServer::start(E
     if (!can_start_threads(kZmqThreads)) {
         return tl::unexpected(launch_failure("no more threads can be started; raise the limit (ulimit -u)"));
     }
-    auto path = options.run_directory;
-    if (path.empty()) {
-        auto chosen = choose_run_directory();
-        if (!chosen) return tl::unexpected(chosen.error());
-        path = std::move(*chosen);
+    std::optional<RunDirectory> directory;
+    if (!options.place) {
+        auto path = options.run_directory;
+        if (path.empty()) {
+            auto chosen = choose_run_directory();
+            if (!chosen) return tl::unexpected(chosen.error());
+            path = std::move(*chosen);
+        }
+        auto made = RunDirectory::make(path);
+        if (!made) return tl::unexpected(made.error());
+        directory.emplace(std::move(*made));
     }
-    auto directory = RunDirectory::make(path);
-    if (!directory) return tl::unexpected(directory.error());
     try {
-        return std::make_unique<ZmqTransportServer>(loop, options, std::move(*directory));
+        return std::make_unique<ZmqTransportServer>(loop, options, std::move(directory));
     } catch (const std::exception& error) {
         return tl::unexpected(
             launch_failure("channels could not be opened" +

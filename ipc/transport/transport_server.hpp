@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,13 @@ struct PeerConnection {
 /// run's credentials gets a message through. Lives on one EventLoop; has a ZeroMQ context of its own.
 class RANKEXEC_EXPORT TransportServer {
 public:
+    /// Where a server can be found again after a restart: the folder is there, private, and the caller's alone as long
+    /// as the server is; whoever has the secret may connect. Nothing but sockets is made there.
+    struct FixedPlace {
+        std::string folder;  ///< absolute; at most 80 characters
+        Secret secret;
+        int port = 0;  ///< on tcp: of the first channel, each further one has the next; 0: any
+    };
     struct Options {
         std::string run_id;         ///< empty: a random one
         std::string run_directory;  ///< absolute, must not exist yet; empty: as choose_run_directory() says
@@ -41,11 +49,12 @@ public:
         std::string advertise_address;  ///< what remote peers connect to; empty: every interface
         std::chrono::milliseconds heartbeat_timeout = kHeartbeatTimeout;  ///< of all peers; 0: no heartbeats
         wire::Limits limits;
+        std::optional<FixedPlace> place;  ///< instead of a run directory of its own, and of a secret made for this run
     };
     using OnMessage = std::function<void(const PeerConnection&, std::vector<wire::Frame>&&)>;
 
-    /// Creates the run directory and binds. Fails with launch_error when descriptors have run out or
-    /// an address cannot be bound, and then leaves nothing behind.
+    /// Creates the run directory and binds. With a place only the channels `execution` and `handler` are there. Fails
+    /// with launch_error when descriptors have run out or an address cannot be bound, and then leaves nothing behind.
     static tl::expected<std::unique_ptr<TransportServer>, Failure> start(EventLoop& loop, const Options& options);
     virtual ~TransportServer() = default;
 

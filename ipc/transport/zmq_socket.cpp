@@ -78,13 +78,13 @@ zmq::message_t joined(const wire::Frame& envelope, const wire::Frame& body) {
     return message;
 }
 
+}  // namespace
+
 wire::Frame to_frame(zmq::message_t&& part) {
     auto owner = std::make_shared<zmq::message_t>(std::move(part));
     const std::span bytes(static_cast<const std::byte*>(owner->data()), owner->size());
     return {bytes, std::move(owner)};
 }
-
-}  // namespace
 
 std::vector<wire::Frame> to_frames(std::vector<zmq::message_t>&& parts, std::size_t first) {
     std::vector<wire::Frame> frames;
@@ -110,6 +110,14 @@ bool send_frames(zmq::socket_t& socket, const std::vector<wire::Frame>& frames) 
                     : head == 2 ? joined(frames[0], frames[1])
                                 : to_message(frames[0]);
         if (!socket.send(std::move(part), more | zmq::send_flags::dontwait)) return false;
+    }
+    return true;
+}
+
+bool send_parts(zmq::socket_t& socket, std::span<const wire::Frame> parts) {
+    for (std::size_t next = 0; next < parts.size(); ++next) {
+        const auto more = next + 1 < parts.size() ? zmq::send_flags::sndmore : zmq::send_flags::none;
+        if (!socket.send(to_message(parts[next]), more | zmq::send_flags::dontwait)) return false;
     }
     return true;
 }
@@ -140,6 +148,14 @@ void set_heartbeats(zmq::socket_t& socket, std::chrono::milliseconds timeout) {
     const int limit = static_cast<int>(timeout.count());
     socket.set(zmq::sockopt::heartbeat_ivl, std::max(1, limit / 4));
     socket.set(zmq::sockopt::heartbeat_timeout, limit);
+}
+
+void set_keepalive(zmq::socket_t& socket) {
+    socket.set(zmq::sockopt::tcp_keepalive, 1);
+    socket.set(zmq::sockopt::tcp_keepalive_idle, 10);
+    socket.set(zmq::sockopt::tcp_keepalive_intvl, 5);
+    socket.set(zmq::sockopt::tcp_keepalive_cnt, 4);
+    socket.set(zmq::sockopt::tcp_maxrt, 30'000);  // what was sent and is not acknowledged holds keepalives up
 }
 
 SocketWatch::SocketWatch(EventLoop& loop, zmq::socket_t& socket, OnMessage on_message)

@@ -4,10 +4,12 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include <zmq.hpp>
 
+#include "rankexec/core/model/export.hpp"
 #include "rankexec/core/system/event_loop.hpp"
 #include "rankexec/ipc/wire/codec.hpp"
 
@@ -21,6 +23,12 @@ namespace rankexec {
 /// large tensors are handed to ZeroMQ without copying. False when ZeroMQ does not take it (no such peer).
 [[nodiscard]] bool send_frames(zmq::socket_t& socket, const std::vector<wire::Frame>& frames);
 
+/// The same as they are: a part of the message for each. At least one.
+[[nodiscard]] RANKEXEC_EXPORT bool send_parts(zmq::socket_t& socket, std::span<const wire::Frame> parts);
+
+/// A part as a frame that shares its memory.
+[[nodiscard]] RANKEXEC_EXPORT wire::Frame to_frame(zmq::message_t&& part);
+
 /// Receives one multipart message without blocking; empty when there is none.
 [[nodiscard]] std::vector<zmq::message_t> receive_parts(zmq::socket_t& socket);
 
@@ -28,10 +36,14 @@ namespace rankexec {
 inline constexpr std::size_t kZmqThreads = 2;
 
 /// Options that every socket of ours has: no linger, bounded message and handshake, no HWM-blocking.
-void set_common_options(zmq::socket_t& socket, std::size_t max_message_bytes);
+RANKEXEC_EXPORT void set_common_options(zmq::socket_t& socket, std::size_t max_message_bytes);
 
 /// ZMTP heartbeats: after so long a silence of the peer its connection is lost. 0: none.
-void set_heartbeats(zmq::socket_t& socket, std::chrono::milliseconds timeout);
+RANKEXEC_EXPORT void set_heartbeats(zmq::socket_t& socket, std::chrono::milliseconds timeout);
+
+/// For connections that last for days, and are to be made again when the network has lost them: the kernel gives up one
+/// whose other end has not answered for some 30 seconds, whatever waits in it.
+RANKEXEC_EXPORT void set_keepalive(zmq::socket_t& socket);
 
 /// Serves a socket from an EventLoop: calls back for each message that has arrived.
 ///
@@ -39,7 +51,7 @@ void set_heartbeats(zmq::socket_t& socket, std::chrono::milliseconds timeout);
 /// may have changed, and sending or receiving consumes that. So the socket is drained before the next
 /// wait of the loop when the descriptor was ready, or when something was sent: touched() must be called
 /// then. Asking a socket that has nothing costs system calls, and there are many sockets.
-class SocketWatch {
+class RANKEXEC_EXPORT SocketWatch {
 public:
     using OnMessage = std::function<void(std::vector<zmq::message_t>&&)>;
 

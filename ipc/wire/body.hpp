@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "rankexec/core/model/export.hpp"
 #include "rankexec/ipc/wire/codec.hpp"
 #include "rankexec/ipc/wire/fields.hpp"
 #include "rankexec/ipc/wire/msgpack_reader.hpp"
@@ -27,7 +28,7 @@ namespace rankexec::wire {
 [[nodiscard]] bool valid_elements(DType dtype, std::span<const std::byte> bytes);
 
 /// Writes structs as arrays of their fields; tensors leave their bytes in frames.
-class BodyWriter {
+class RANKEXEC_EXPORT BodyWriter {
 public:
     BodyWriter(WipedBuffer& buffer, const Limits& limits) : out_(buffer, limits), limits_(&limits) {}
 
@@ -98,7 +99,7 @@ private:
 };
 
 /// Reads straight into the structs.
-class BodyReader {
+class RANKEXEC_EXPORT BodyReader {
 public:
     /// `frames` is the whole message; `body` is the one to read.
     BodyReader(std::span<const std::byte> body, std::span<const Frame> frames, const Limits& limits)

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "rankexec/core/model/export.hpp"
 #include "rankexec/ipc/wire/limits.hpp"
 
 namespace rankexec::wire {
@@ -21,7 +22,7 @@ namespace rankexec::wire {
 /// elements than the body has bytes.
 ///
 /// After the first error every call fails. Not thread-safe; `bytes` must outlive the reader.
-class MsgpackReader {
+class RANKEXEC_EXPORT MsgpackReader {
 public:
     enum class Kind : std::uint8_t { nil, boolean, integer, real, text, bytes, array, map };
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "rankexec/core/model/export.hpp"
 #include "rankexec/core/model/wiping.hpp"
 #include "rankexec/ipc/wire/limits.hpp"
 
@@ -16,7 +17,7 @@ namespace rankexec::wire {
 /// is written here can be read there.
 ///
 /// After the first error every call fails and nothing more is written. Not thread-safe.
-class MsgpackWriter {
+class RANKEXEC_EXPORT MsgpackWriter {
 public:
     /// Appends to `buffer`, which must outlive the writer.
     MsgpackWriter(WipedBuffer& buffer, const Limits& limits)

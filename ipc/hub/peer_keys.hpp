@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <zmq.hpp>
+
+#include "rankexec/core/system/event_loop.hpp"
+#include "rankexec/ipc/transport/credentials.hpp"
+#include "rankexec/ipc/transport/zmq_socket.hpp"
+
+namespace rankexec::hub {
+
+/// Which peer has which CURVE key, and the ZAP handler of one ZeroMQ context (RFC 27/ZAP) that lets exactly those in.
+/// Must exist before another socket of the context is bound. Its member functions may be called from any thread; the
+/// handler lives on one EventLoop.
+class PeerKeys {
+public:
+    using Key = PeerCredentials::Key;
+    /// A key that was given to a peer. The ticket tells one giving from the next.
+    struct Grant {
+        std::string peer;
+        std::uint64_t ticket = 0;
+        friend bool operator==(const Grant&, const Grant&) = default;
+    };
+
+    PeerKeys(EventLoop& loop, zmq::context_t& context);
+
+    /// False when the peer has that very key already. A key has one peer: the last it was given to.
+    bool allow(const std::string& peer, const Key& key);
+    void forbid(const std::string& peer);
+    [[nodiscard]] bool known(const std::string& peer) const;
+    /// Whose connection a User-Id is that ZeroMQ has put on a message; nothing when its grant has ended.
+    [[nodiscard]] std::optional<Grant> holder(std::string_view user_id) const;
+    /// Handshakes that were refused.
+    [[nodiscard]] std::uint64_t refused() const;
+
+private:
+    struct Entry {
+        Key key{};
+        std::uint64_t ticket = 0;
+    };
+    void answer(std::vector<zmq::message_t>&& request);
+    [[nodiscard]] std::string user_id_of(const std::vector<zmq::message_t>& request) const;
+
+    mutable std::mutex mutex_;
+    std::map<std::string, Entry, std::less<>> by_peer_;
+    std::map<Key, std::string> by_key_;
+    std::uint64_t tickets_ = 0;
+    std::uint64_t refused_ = 0;
+    zmq::socket_t socket_;
+    std::unique_ptr<SocketWatch> watch_;
+};
+
+}  // namespace rankexec::hub
