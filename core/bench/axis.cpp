@@ -6,8 +6,6 @@
 #include <cmath>
 #include <cstdio>
 
-#include "rankexec/core/model/utf8.hpp"
-
 namespace rankexec::bench {
 namespace {
 
@@ -47,20 +45,6 @@ std::string figure_text(double figure, const std::string& unit) {
     }
     if (figure >= 999.5e3) return three_digits(figure / 1e6, " s");
     return figure >= 999.5 ? three_digits(figure / 1e3, " ms") : three_digits(figure, " µs");
-}
-
-std::string escaped(const std::string& text) {
-    std::string result;
-    for (const char byte : replace_invalid_utf8(text)) {
-        switch (byte) {
-            case '&': result += "&amp;"; break;
-            case '<': result += "&lt;"; break;
-            case '>': result += "&gt;"; break;
-            case '"': result += "&quot;"; break;
-            default: result += static_cast<unsigned char>(byte) < 0x20U ? ' ' : byte;
-        }
-    }
-    return result;
 }
 
 }  // namespace rankexec::bench

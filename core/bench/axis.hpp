@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "rankexec/core/plot/svg.hpp"
+
 namespace rankexec::bench {
 
 /// A logarithmic axis from `low` to `high`, drawn from `begin` to `end`.
@@ -22,7 +24,6 @@ struct LogAxis {
 /// "0.5 µs", "12 µs", "1.2 ms", "3 s"; "320 k/s" for events.
 [[nodiscard]] std::string figure_text(double figure, const std::string& unit);
 
-/// For XML: &, <, >, quotes, no control characters, valid UTF-8.
-[[nodiscard]] std::string escaped(const std::string& text);
+using plot::escaped;
 
 }  // namespace rankexec::bench

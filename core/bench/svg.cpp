@@ -8,11 +8,16 @@
 #include "rankexec/core/bench/axis.hpp"
 #include "rankexec/core/bench/plot.hpp"
 #include "rankexec/core/bench/size_list.hpp"
+#include "rankexec/core/plot/svg.hpp"
 
 namespace rankexec::bench {
 namespace {
 
-constexpr double kWidth = 880;
+using plot::escaped;
+using plot::line;
+using plot::num;
+using plot::text_at;
+
 constexpr double kLeft = 78;
 constexpr double kRight = 610;
 constexpr double kTop = 68;
@@ -21,54 +26,12 @@ constexpr double kBarLeft = 250;
 constexpr double kBarRight = 760;
 constexpr double kBarHeight = 34;
 
-// Colours that the colour-blind tell apart, for a light and for a dark background; no CSS variables, which not every
-// viewer of SVG knows.
-constexpr const char* kStyle = R"css(<style>
-.rx{font:13px system-ui,-apple-system,"Segoe UI",sans-serif}.rx .title{font-size:17px;font-weight:600}
-.rx .grid{stroke-width:1}.rx .line{fill:none;stroke-width:2.2;stroke-linejoin:round}
-.rx .ours{stroke-width:3.4}.rx .limit{stroke-dasharray:7 4}.rx .limit.second{stroke-dasharray:2 4}.rx .spread{stroke-width:1.4;opacity:.55}
-.rx .dot{fill:currentColor;stroke:none}.rx .bar{stroke:none;fill:currentColor;opacity:.85}
-.rx .paper{fill:#ffffff}.rx text{fill:#1c2430}.rx text.faint{fill:#66707f}.rx .grid{stroke:#e3e6eb}
-.rx .c0{stroke:#0060c8;color:#0060c8}.rx .c1{stroke:#d1460a;color:#d1460a}.rx .c2{stroke:#00835f;color:#00835f}
-.rx .c3{stroke:#a83b9e;color:#a83b9e}.rx .c4{stroke:#8a6a00;color:#8a6a00}.rx .c5{stroke:#0a8fb5;color:#0a8fb5}
-.rx .c6{stroke:#6b5bd0;color:#6b5bd0}.rx .c7{stroke:#b3234d;color:#b3234d}.rx .cl{stroke:#66707f;color:#66707f}
-@media(prefers-color-scheme:dark){
-.rx .paper{fill:#14181d}.rx text{fill:#e8ebf0}.rx text.faint{fill:#9aa4b2}.rx .grid{stroke:#2c333d}
-.rx .c0{stroke:#5aa9ff;color:#5aa9ff}.rx .c1{stroke:#ff8a52;color:#ff8a52}.rx .c2{stroke:#3fd0a2;color:#3fd0a2}
-.rx .c3{stroke:#e48bdc;color:#e48bdc}.rx .c4{stroke:#dcb94a;color:#dcb94a}.rx .c5{stroke:#55cdf0;color:#55cdf0}
-.rx .c6{stroke:#a99cff;color:#a99cff}.rx .c7{stroke:#ff7a9d;color:#ff7a9d}.rx .cl{stroke:#9aa4b2;color:#9aa4b2}}
-</style>)css";
-
-std::string num(double number) {
-    std::array<char, 32> text{};
-    std::snprintf(text.data(), text.size(), "%.1f", number);
-    return text.data();
-}
-
-std::string text_at(double x, double y, const std::string& text, const char* anchor, const char* style = "") {
-    return "<text x=\"" + num(x) + "\" y=\"" + num(y) + "\" text-anchor=\"" + anchor + "\" class=\"" + style + "\">" +
-           escaped(text) + "</text>\n";
-}
-
-std::string line(double x1, double y1, double x2, double y2, const std::string& style) {
-    return "<line x1=\"" + num(x1) + "\" y1=\"" + num(y1) + "\" x2=\"" + num(x2) + "\" y2=\"" + num(y2) +
-           "\" class=\"" + style + "\"/>\n";
-}
-
 /// One colour per series; the limit has none, it is drawn dashed.
 std::vector<std::string> colours(const Plot& plot) {
     std::vector<std::string> names;
     int next = 0;
     for (const auto& series : plot.series) names.push_back(series.limit ? "cl" : "c" + std::to_string(next++ % 8));
     return names;
-}
-
-std::string frame(const Plot& plot, double height, const std::string& content) {
-    return "<svg class=\"rx\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + num(kWidth) + " " + num(height) +
-           "\" role=\"img\" aria-label=\"" + escaped(plot.title) + "\">\n" + kStyle +
-           "\n<rect class=\"paper\" width=\"" + num(kWidth) + "\" height=\"" + num(height) + "\"/>\n" +
-           text_at(24, 30, plot.title, "start", "title") + text_at(24, 50, plot.subtitle, "start", "faint") + content +
-           "</svg>\n";
 }
 
 class LinePlot {
@@ -90,7 +53,7 @@ public:
     [[nodiscard]] std::string draw() const {
         auto content = grid();
         for (std::size_t index = 0; index < plot_.series.size(); ++index) content += curve(index);
-        return frame(plot_, kBottom + 62, content + legend());
+        return plot::frame(plot_.title, plot_.subtitle, kBottom + 62, content + legend());
     }
 
 private:
@@ -194,7 +157,7 @@ std::string draw_bars(const Plot& plot) {
     }
     content += text_at(kBarLeft, y + 12, plot.unit == "us" ? "time: less is better" : "rate: more is better", "start",
                        "faint");
-    return frame(plot, y + 28, content);
+    return plot::frame(plot.title, plot.subtitle, y + 28, content);
 }
 
 }  // namespace

@@ -21,6 +21,9 @@ struct GroupOptions {
     std::vector<std::string> hosts;
     /// NAME=value, added to the inherited environment of every rank; none that is set for it anyway (RANK, ...).
     std::vector<std::string> environment;
+    /// RANKEXEC_AGENT of the ranks' programs: where an executor's pipe is (ipc/exchange/agent_address.hpp). May be a
+    /// secret, and reaches the ranks as other secrets do; empty: none.
+    std::string agent_address;
     std::string directory;          ///< working directory of the ranks; empty: ours
     int gpus_per_rank = 0;          ///< 0: CUDA_VISIBLE_DEVICES is left alone
     std::string master_address;     ///< MASTER_ADDR; empty: chosen; not with torchrun, which has its own

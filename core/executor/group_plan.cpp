@@ -138,6 +138,7 @@ std::vector<std::string> added_environment(const GroupOptions& options, const st
                           std::to_string(options.master_port != 0 ? options.master_port : master_port));
     for (const auto& entry : options.environment) set_entry(added, entry);
     set_environment_value(added, kRunIdVariable, run_id);
+    if (!options.agent_address.empty()) set_environment_value(added, kAgentAddressVariable, options.agent_address);
     if (options.gpus_per_rank > 0) {
         set_environment_value(added, kGpusPerRankVariable, std::to_string(options.gpus_per_rank));
     }

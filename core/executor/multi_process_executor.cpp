@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/core/executor/multi_process_executor.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -32,15 +30,6 @@ constexpr std::chrono::milliseconds kDrain{2000};
 
 /// The executor whose rank's event the calling thread is handling; that event must not go back.
 thread_local const void* dispatching_for = nullptr;
-
-void write_to_standard_streams(int /*rank*/, wire::OutputStream stream, std::string_view bytes) {
-    const int fd = stream == wire::OutputStream::standard_output ? STDOUT_FILENO : STDERR_FILENO;
-    while (!bytes.empty()) {
-        const auto written = ::write(fd, bytes.data(), bytes.size());
-        if (written < 0 && errno != EINTR) return;
-        if (written > 0) bytes.remove_prefix(static_cast<std::size_t>(written));
-    }
-}
 
 void check_components(const MultiProcessOptions& options) {
     using Kind = ConfigurationError::Kind;
@@ -331,12 +320,13 @@ private:
     void make_threads() {
         loop_ = std::make_unique<EventLoop>();
         lane_ = std::make_unique<EventLane>();
-        pump_ = std::make_unique<OutputPump>(options_.on_output ? options_.on_output : write_to_standard_streams,
-                                             [this](int rank, std::size_t bytes) {
-                                                 loop_->post([this, rank, bytes] {
-                                                     if (session_) session_->acknowledge_output(rank, bytes);
-                                                 });
+        pump_ =
+            std::make_unique<OutputPump>(options_.on_output ? options_.on_output : OutputPump::to_standard_streams(),
+                                         [this](int rank, std::size_t bytes) {
+                                             loop_->post([this, rank, bytes] {
+                                                 if (session_) session_->acknowledge_output(rank, bytes);
                                              });
+                                         });
         reactor_ = std::thread([this] { loop_->run(); });
     }
 

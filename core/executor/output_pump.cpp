@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/core/executor/output_pump.hpp"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <exception>
 #include <string>
 #include <utility>
@@ -8,6 +11,20 @@
 #include "rankexec/core/system/log.hpp"
 
 namespace rankexec {
+namespace {
+
+void write_to_standard_streams(int /*rank*/, wire::OutputStream stream, std::string_view bytes) {
+    const int fd = stream == wire::OutputStream::standard_output ? STDOUT_FILENO : STDERR_FILENO;
+    while (!bytes.empty()) {
+        const auto written = ::write(fd, bytes.data(), bytes.size());
+        if (written < 0 && errno != EINTR) return;
+        if (written > 0) bytes.remove_prefix(static_cast<std::size_t>(written));
+    }
+}
+
+}  // namespace
+
+OutputPump::Sink OutputPump::to_standard_streams() { return write_to_standard_streams; }
 
 OutputPump::OutputPump(Sink sink, Done done)
     : sink_(std::move(sink)), done_(std::move(done)), thread_([this] { run(); }) {}

@@ -26,6 +26,9 @@ public:
     OutputPump(const OutputPump&) = delete;
     OutputPump& operator=(const OutputPump&) = delete;
 
+    /// A sink that passes everything on to our own standard streams.
+    [[nodiscard]] static Sink to_standard_streams();
+
     void push(wire::RankOutput output);
     /// Waits until everything pushed so far has been handed over, at most this long; on the pump's own
     /// thread not at all.

@@ -90,6 +90,7 @@ public:
         loop_.cancel(launcher_timer_);
         loop_.cancel(patience_timer_);
         loop_.cancel(guardian_timer_);
+        wipe(options_.agent_address);
     }
 
     tl::expected<void, Failure> launch(bool channels, std::uint32_t incarnation) {
@@ -218,6 +219,7 @@ private:
         auto& sent_order = std::get<wire::Supervise>(message);
         for (auto& rank : sent_order.ranks) wipe(rank.bootstrap);
         wipe_variable(sent_order.program.environment, kBootstrapVariable);
+        wipe_variable(sent_order.program.environment, kAgentAddressVariable);
         if (sent) return {};
         Failure failure;
         failure.code = ReturnCode::launch_error;
@@ -398,7 +400,9 @@ private:
         setup.stdin_mode = options_.stdin_mode;
         setup.forward_output = options_.forward_output;
         setup.orphan_grace_ms = orphan_grace_ms_;
-        shims_->send(rank, setup);
+        wire::Message message(std::move(setup));
+        shims_->send(rank, message);
+        wipe_variable(std::get<wire::ShimSetup>(message).environment, kAgentAddressVariable);
     }
 
     // ---- what both report -----------------------------------------------------------------------

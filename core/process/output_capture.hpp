@@ -11,8 +11,8 @@
 #include <tl/expected.hpp>
 
 #include "rankexec/core/process/child_process.hpp"
-#include "rankexec/core/process/line_tail.hpp"
 #include "rankexec/core/system/event_loop.hpp"
+#include "rankexec/core/system/line_tail.hpp"
 #include "rankexec/core/system/unique_fd.hpp"
 #include "rankexec/ipc/wire/messages.hpp"
 

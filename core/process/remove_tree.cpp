@@ -17,6 +17,8 @@ namespace {
 
 /// Deeper trees are not ours; the bound keeps the stack small.
 constexpr int kDepth = 64;
+/// A program that is being ended may still put files there.
+constexpr int kAttempts = 100;
 
 /// Empties the open folder; takes the descriptor.
 int empty_folder(UniqueFd folder, dev_t device, int depth) {
@@ -43,12 +45,8 @@ int empty_folder(UniqueFd folder, dev_t device, int depth) {
     return first_error;
 }
 
-}  // namespace
-
-int remove_tree(const std::string& named) {
-    // A trailing slash would make open() follow a link.
-    const std::string folder = named.substr(0, named.find_last_not_of('/') + 1);
-    if (folder.empty() || folder.front() != '/') return EINVAL;
+/// The folder and what was in it when it was looked at.
+int remove_once(const std::string& folder) {
     UniqueFd top(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!top.valid()) return errno;
     struct stat facts {};
@@ -58,6 +56,20 @@ int remove_tree(const std::string& named) {
     const int error = empty_folder(std::move(top), facts.st_dev, 0);
     if (error != 0) return error;
     return ::rmdir(folder.c_str()) == 0 ? 0 : errno;
+}
+
+}  // namespace
+
+int remove_tree(const std::string& named) {
+    // A trailing slash would make open() follow a link.
+    const std::string folder = named.substr(0, named.find_last_not_of('/') + 1);
+    if (folder.empty() || folder.front() != '/') return EINVAL;
+    int error = 0;
+    for (int attempt = 0; attempt < kAttempts; ++attempt) {
+        error = remove_once(folder);
+        if (error != ENOTEMPTY) break;
+    }
+    return error;
 }
 
 }  // namespace rankexec::process

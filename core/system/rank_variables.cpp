@@ -102,6 +102,7 @@ constexpr std::array kVariables{
     Entry{"RANKEXEC_BOOTSTRAP", Family::rankexec, kPrefix},
     Entry{"RANKEXEC_RUN_", Family::rankexec, kPrefix},
     Entry{"RANKEXEC_PARENT_PIDFD", Family::rankexec},
+    Entry{kAgentAddressVariable, Family::rankexec},
     Entry{kGpusPerRankVariable, Family::rankexec},
     Entry{kForeignProgramVariable, Family::rankexec},
 };

@@ -57,6 +57,9 @@ inline constexpr std::string_view kGpusPerRankVariable = "RANKEXEC_GPUS_PER_RANK
 /// Likewise: with the value 1, the rank's program speaks no protocol of ours and gets no bootstrap.
 inline constexpr std::string_view kForeignProgramVariable = "RANKEXEC_FOREIGN_PROGRAM";
 
+/// For the program of an executor for programs outside: where its pipe is (ipc/exchange/agent_address.hpp).
+inline constexpr std::string_view kAgentAddressVariable = "RANKEXEC_AGENT";
+
 /// Why nobody else can give a rank's variable of this name a value, and what to do instead; empty: everybody can.
 /// `address_option` and `port_option`: how the caller's users choose MASTER_ADDR and MASTER_PORT.
 [[nodiscard]] RANKEXEC_EXPORT std::string why_reserved(std::string_view name, std::string_view address_option,

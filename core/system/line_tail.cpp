@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "rankexec/core/process/line_tail.hpp"
+#include "rankexec/core/system/line_tail.hpp"
 
 #include <algorithm>
 
 #include "rankexec/core/model/utf8.hpp"
 #include "rankexec/core/system/crash_marks.hpp"
 
-namespace rankexec::process {
+namespace rankexec {
 namespace {
 
 /// A progress bar repaints its line: what it showed last is what counts.
@@ -83,4 +83,4 @@ LineTail::LastWords LineTail::last_words() const {
     return words;
 }
 
-}  // namespace rankexec::process
+}  // namespace rankexec

@@ -7,10 +7,13 @@
 #include <string_view>
 #include <vector>
 
-namespace rankexec::process {
+#include "rankexec/core/model/export.hpp"
 
-/// The end of a text that arrives in pieces: the last 64 KiB, and the last lines of them for people.
-class LineTail {
+namespace rankexec {
+
+/// The end of a text that arrives in pieces: the last 64 KiB, and the last lines of them for people. One thread at a
+/// time.
+class RANKEXEC_EXPORT LineTail {
 public:
     static constexpr std::size_t kKeptBytes = std::size_t{64} * 1024;
     static constexpr std::size_t kLines = 20;
@@ -35,4 +38,4 @@ private:
     std::string text_;
 };
 
-}  // namespace rankexec::process
+}  // namespace rankexec
