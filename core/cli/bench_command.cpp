@@ -87,6 +87,12 @@ std::string bench_worker() {
 void choose_worker(const BenchCommand& command, MultiProcessOptions& group) {
     if (!command.job_file.empty()) {
         auto job = read_job(command.job_file, launcher_names());
+        if (job.kind != ExecutorKind::multi_process) {
+            throw ConfigurationError(ConfigurationError::Kind::option,
+                                     "--job: " + command.job_file +
+                                         " has no ranks of ours; only jobs with executor = "
+                                         "\"multi_process\" can be measured");
+        }
         auto resolved = resolve_job(job);
         if (!resolved) throw Refusal{resolved.error().exit_code, resolved.error().message};
         const auto words = group.group;

@@ -7,7 +7,10 @@
 
 #include <CLI/CLI.hpp>
 
+#include "rankexec/core/cli/agent_command_line.hpp"
 #include "rankexec/core/cli/bench_command_line.hpp"
+#include "rankexec/core/cli/jobs/job_command_line.hpp"
+#include "rankexec/core/cli/jobs/service_command_line.hpp"
 #include "rankexec/core/cli/option_names.hpp"
 #include "rankexec/core/cli/usage.hpp"
 #include "rankexec/core/system/rank_variables.hpp"
@@ -222,10 +225,32 @@ Command parse(std::vector<std::string> arguments, const std::vector<std::string>
     auto* run = add_run(app, words);
     BenchWords bench_words;
     auto* bench = add_bench(app, bench_words);
+    app.add_subcommand("agent", "For programs that work for an executor, in any language: rankexec agent --help");
+    app.add_subcommand("job", "Runs jobs on sites: rankexec job --help");
+    app.add_subcommand("user", "Users of a controller: rankexec user --help");
+    app.add_subcommand("serve", "Runs a controller, which takes jobs from users");
+    app.add_subcommand("site", "Runs a site, which takes its parts of jobs from a controller");
     app.get_formatter()->column_width(32);
 
     if (arguments.empty() || arguments == std::vector<std::string>{"help"}) return PrintCommand{app.help()};
-    if (arguments.front() == "help") arguments = {arguments[1], "--help"};
+    if (arguments.front() == "help") {
+        arguments.erase(arguments.begin());
+        arguments.emplace_back("--help");
+    }
+    const auto after = [&](std::ptrdiff_t words) {
+        return std::vector<std::string>(arguments.begin() + words, arguments.end());
+    };
+    if (arguments.size() > 1 && arguments[0] == "site" && arguments[1] == "enroll") {
+        return parse_enroll_command(true, after(2));
+    }
+    if (arguments.front() == "user") return parse_user_command(after(1));
+    if (arguments.front() == "serve") return parse_serve_command(after(1));
+    if (arguments.front() == "site") return parse_site_command(after(1));
+    if (arguments.size() > 1 && arguments[0] == "job" && arguments[1] == "run") return parse_job_run_command(after(2));
+    // The word after it is for people who look at a list of processes.
+    if (arguments.front() == "job-part") return JobPartCommand{};
+    if (arguments.front() == "job") return parse_job_command(after(1));
+    if (arguments.front() == "agent") return parse_agent_command({arguments.begin() + 1, arguments.end()});
     std::optional<std::vector<std::string>> program;
     if (arguments.front() == "launch") {
         const auto dashes = std::find(arguments.begin(), arguments.end(), "--");

@@ -10,7 +10,11 @@
 #include <tl/expected.hpp>
 
 #include "rankexec/core/bench/bench_options.hpp"
+#include "rankexec/core/cli/jobs/job_commands.hpp"
+#include "rankexec/core/cli/jobs/service_commands.hpp"
 #include "rankexec/core/executor/multi_process_executor.hpp"
+#include "rankexec/core/model/value.hpp"
+#include "rankexec/worker/agent/agent.hpp"
 
 namespace rankexec::cli {
 
@@ -48,12 +52,39 @@ struct BenchCommand {
     std::string html_file, svg_folder, compare_file;
 };
 
+/// `rankexec agent run`.
+struct AgentRunCommand {
+    std::vector<std::string> program;
+    std::optional<agent::AttachOptions> attach;     ///< none: a launcher executor has launched this command
+    std::chrono::milliseconds end_timeout{10'000};  ///< for the program to end by itself when the agent has closed
+    std::chrono::milliseconds grace{5'000};         ///< between asking it to end and ending it by force
+};
+/// `rankexec agent get-task`.
+struct AgentGetTaskCommand {
+    std::string folder;
+    std::optional<std::chrono::milliseconds> timeout;  ///< none: until there is a task, or will be none
+};
+/// `rankexec agent submit-result`.
+struct AgentSubmitCommand {
+    std::string folder;
+};
+/// `rankexec agent log`.
+struct AgentLogCommand {
+    Value::Map figures;
+    std::string type = "metric";
+};
+
+/// `rankexec job-part`, which only a site or a controller starts: what to do is in the environment (job::PartSetup).
+struct JobPartCommand {};
+
 /// Print this on standard output and be done.
 struct PrintCommand {
     std::string text;
 };
 
-using Command = std::variant<LaunchCommand, RunCommand, BenchCommand, PrintCommand>;
+using Command = std::variant<LaunchCommand, RunCommand, BenchCommand, AgentRunCommand, AgentGetTaskCommand,
+                             AgentSubmitCommand, AgentLogCommand, ServeCommand, SiteCommand, JobRunCommand,
+                             JobPartCommand, JobCommand, EnrollCommand, PrintCommand>;
 
 /// Reads the arguments after the program's name. The error is one line (or two) for the user; the
 /// exit code is then kExitUsage. Looks at this process's environment for `-x NAME`, at nothing else.

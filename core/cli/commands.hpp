@@ -4,6 +4,7 @@
 #include <string>
 
 #include "rankexec/core/cli/command_line.hpp"
+#include "rankexec/core/cli/jobs/service_commands.hpp"
 #include "rankexec/core/cli/outcome_json.hpp"
 
 /// The subcommands, each from its arguments to what the process ends with.
@@ -16,6 +17,23 @@ namespace rankexec::cli {
 
 /// Throws ConfigurationError.
 [[nodiscard]] CommandResult benchmark(BenchCommand command);
+
+/// Throws ConfigurationError.
+[[nodiscard]] CommandResult agent_run(const AgentRunCommand& command);
+[[nodiscard]] CommandResult agent_get_task(const AgentGetTaskCommand& command);
+[[nodiscard]] CommandResult agent_submit_result(const AgentSubmitCommand& command);
+[[nodiscard]] CommandResult agent_log(const AgentLogCommand& command);
+
+/// Throw ConfigurationError.
+[[nodiscard]] CommandResult serve(const ServeCommand& command);
+[[nodiscard]] CommandResult site(const SiteCommand& command);
+[[nodiscard]] CommandResult job_run(const JobRunCommand& command);
+/// The process of one part of a job. It ends with an exit code of job::exit_code_of().
+[[nodiscard]] CommandResult job_part(const JobPartCommand& command);
+/// Of a user, to a controller. Throws ConfigurationError.
+[[nodiscard]] CommandResult job_command(const JobCommand& command);
+/// Throws ConfigurationError.
+[[nodiscard]] CommandResult enroll(const EnrollCommand& command);
 
 /// The whole command. Call it on the main thread, once, before other threads exist.
 [[nodiscard]] int run_command_line(int argc, char** argv);

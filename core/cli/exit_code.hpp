@@ -12,6 +12,7 @@ namespace rankexec::cli {
 inline constexpr int kExitSuccess = 0;
 inline constexpr int kExitFailure = 1;  ///< failed, and no rank has a code of its own to give
 inline constexpr int kExitUsage = 2;    ///< bad command line or job file; nothing was started
+inline constexpr int kExitClosed = 3;   ///< of `rankexec agent`: there will be no more tasks
 inline constexpr int kExitTimeout = 124;
 inline constexpr int kExitLauncher = 125;  ///< the launcher or the supervision failed
 inline constexpr int kExitNotExecutable = 126;

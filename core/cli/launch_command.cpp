@@ -13,6 +13,7 @@
 #include "rankexec/core/cli/input_reader.hpp"
 #include "rankexec/core/cli/launch_session.hpp"
 #include "rankexec/core/cli/program_search.hpp"
+#include "rankexec/core/cli/run_session.hpp"
 #include "rankexec/core/cli/signal_source.hpp"
 #include "rankexec/core/cli/terminal.hpp"
 
@@ -30,6 +31,9 @@ LaunchSessionOptions session_options(const LaunchCommand& command) {
     return options;
 }
 
+/// Whoever started us with nohup wants a group that outlives the terminal.
+int hang_up() { return is_ignored(SIGHUP) ? SIGTERM : SIGHUP; }
+
 /// Absolute, and there: supervisors on this host only open files in it.
 bool make_log_folder(GroupOptions& group) {
     if (group.log_directory.empty()) return true;
@@ -42,7 +46,14 @@ bool make_log_folder(GroupOptions& group) {
     return !error;
 }
 
-CommandResult run_session(const LaunchCommand& command) {
+}  // namespace
+
+void block_session_signals() {
+    ignore_terminal_signals();
+    block_signals({SIGINT, SIGTERM, hang_up(), SIGTSTP, SIGCONT});
+}
+
+CommandResult run_session(const LaunchSessionOptions& options, const OnSessionStart& on_start) {
     ignore_terminal_signals();
     EventLoop loop;
     std::unique_ptr<LaunchSession> session;
@@ -51,8 +62,7 @@ CommandResult run_session(const LaunchCommand& command) {
         if (signal == SIGCONT && input) input->resume();
         if (session) session->on_signal(signal);
     };
-    const int hang_up = is_ignored(SIGHUP) ? SIGTERM : SIGHUP;
-    const SignalSource signals(loop, {SIGINT, SIGTERM, hang_up, SIGTSTP, SIGCONT}, on_signal);
+    const SignalSource signals(loop, {SIGINT, SIGTERM, hang_up(), SIGTSTP, SIGCONT}, on_signal);
     LaunchSession::Hooks hooks;
     hooks.start = [](EventLoop& on, const GroupOptions& options, RankGroup::Callbacks callbacks) {
         return RankGroup::start(on, options, std::move(callbacks));
@@ -67,17 +77,16 @@ CommandResult run_session(const LaunchCommand& command) {
         if (input) input->proceed();
     };
     hooks.on_done = [&] { loop.stop(); };
-    session = std::make_unique<LaunchSession>(loop, session_options(command), std::move(hooks));
+    session = std::make_unique<LaunchSession>(loop, options, std::move(hooks));
     if (const auto started = session->start(); !started) {
-        if (!command.json) complain(started.error().describe());
+        if (!options.json) complain(started.error().describe());
         return {exit_code_of(started.error()), started.error()};
     }
+    const auto subscription = on_start ? on_start(loop, *session) : Signal::Subscription();
     loop.run();
     input.reset();
     return session->result();
 }
-
-}  // namespace
 
 CommandResult launch(const LaunchCommand& command) {
     if (!fits_this_machine(command.group)) return {kExitUsage, {}};
@@ -95,7 +104,7 @@ CommandResult launch(const LaunchCommand& command) {
     }
     auto checked = command;
     if (!make_log_folder(checked.group)) return {kExitUsage, {}};
-    return run_session(checked);
+    return run_session(session_options(checked));
 }
 
 }  // namespace rankexec::cli

@@ -181,6 +181,7 @@ CommandResult LaunchSession::judge() const {
         failure.ranks = late_;
         return {kExitTimeout, std::move(failure)};
     }
+    if (!ended_because_.empty()) return {kExitTimeout, failed(ReturnCode::task_timeout, ended_because_)};
     if (output_error_ != 0) {
         return {exit_code_of_output(output_error_),
                 failed(ReturnCode::task_aborted, text_of_output_error(output_error_))};
@@ -227,8 +228,8 @@ void LaunchSession::conclude() {
 }
 
 void LaunchSession::tell_failure() {
-    // A signal, the time-out and a broken output have been told when they came.
-    const bool told = signal_ != 0 || timed_out_ || output_error_ != 0;
+    // A signal, the time-out, another reason and a broken output have been told when they came.
+    const bool told = signal_ != 0 || timed_out_ || !ended_because_.empty() || output_error_ != 0;
     if (options_.json || told || !result_.failure) return;
     auto shown = *result_.failure;
     const bool stands_above = options_.group.forward_output && options_.group.world_size == 1;
@@ -247,6 +248,13 @@ void LaunchSession::end(milliseconds grace) {
     ending_ = true;
     if (grace.count() == 0) forced_ = true;
     if (group_ && !done_) group_->request_end(grace);
+}
+
+void LaunchSession::end_because(const std::string& why) {
+    if (ending_ || done_ || record_.any_failed()) return;
+    ended_because_ = why;
+    say("rankexec: " + why + "; ending the group\n");
+    end(options_.group.grace);
 }
 
 void LaunchSession::on_timeout() {

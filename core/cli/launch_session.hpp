@@ -11,11 +11,11 @@
 
 #include <tl/expected.hpp>
 
-#include "rankexec/core/cli/group_record.hpp"
 #include "rankexec/core/cli/label_writer.hpp"
 #include "rankexec/core/cli/outcome_json.hpp"
 #include "rankexec/core/cli/output_writer.hpp"
 #include "rankexec/core/executor/group_options.hpp"
+#include "rankexec/core/executor/group_record.hpp"
 #include "rankexec/core/executor/rank_group.hpp"
 #include "rankexec/core/system/event_loop.hpp"
 
@@ -64,6 +64,9 @@ public:
     /// Bytes of our standard input; none at its end. Not before on_input_wanted. False: the ranks have
     /// enough to read until on_input_room.
     bool on_input(const Bytes& bytes);
+
+    /// Ends the group, with a line that says why, unless it is being ended already. The result is a time-out.
+    void end_because(const std::string& why);
 
     /// After on_done.
     [[nodiscard]] const CommandResult& result() const noexcept { return result_; }
@@ -114,10 +117,11 @@ private:
     int end_signals_ = 0;
     int signal_ = 0;  ///< the first one that asked for the end
     bool timed_out_ = false;
-    std::vector<int> late_;  ///< ranks that were still running then
-    int output_error_ = 0;   ///< errno that ended standard output, and with it the group
-    int error_error_ = 0;    ///< errno that ended standard error
-    std::string log_error_;  ///< a log file that is incomplete, and why
+    std::string ended_because_;  ///< empty: for no reason of the caller's
+    std::vector<int> late_;      ///< ranks that were still running then
+    int output_error_ = 0;       ///< errno that ended standard output, and with it the group
+    int error_error_ = 0;        ///< errno that ended standard error
+    std::string log_error_;      ///< a log file that is incomplete, and why
     std::vector<std::int64_t> surviving_pids_;
     std::optional<Failure> lost_;
     EventLoop::TimerId timeout_timer_ = 0;

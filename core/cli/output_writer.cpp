@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string_view>
 #include <thread>
@@ -97,6 +98,40 @@ struct OutputWriter::State {
         }
     }
 
+    void abandon() {
+        std::deque<Item> dropped;
+        {
+            const std::lock_guard lock(calling);
+            silent = true;
+        }
+        const std::lock_guard lock(mutex);
+        if (abandoned) return;
+        abandoned = true;
+        closing = true;
+        thread.detach();
+        queued_bytes = 0;
+        dropped.swap(items);
+        wake.notify_one();
+        progress.notify_all();
+    }
+
+    /// Until that is so; with a limited patience as long as something is written now and then.
+    template <typename Condition>
+    void wait_until(Condition satisfied) {
+        std::unique_lock lock(mutex);
+        while (!abandoned && !satisfied()) {
+            if (!patience) {
+                progress.wait(lock);
+                continue;
+            }
+            const auto moved = [this, seen = finished] { return abandoned || finished != seen; };
+            if (progress.wait_for(lock, *patience, moved)) continue;
+            lock.unlock();
+            abandon();
+            lock.lock();
+        }
+    }
+
     const Broken broken;
     std::set<int> failed;  // the writer's thread only
     std::mutex calling;    // held while a callback runs; taken before `mutex`
@@ -108,6 +143,7 @@ struct OutputWriter::State {
     std::size_t queued_bytes = 0;
     std::uint64_t accepted = 0;
     std::uint64_t finished = 0;
+    std::optional<std::chrono::milliseconds> patience;
     bool closing = false;
     bool abandoned = false;
     std::thread thread;
@@ -120,6 +156,10 @@ OutputWriter::OutputWriter(Broken on_broken) : state_(std::make_shared<State>(st
 
 OutputWriter::~OutputWriter() {
     std::unique_lock lock(state_->mutex);
+    const bool limited = state_->patience.has_value();
+    lock.unlock();
+    if (limited) flush();
+    lock.lock();
     state_->closing = true;
     state_->wake.notify_one();
     lock.unlock();
@@ -135,31 +175,27 @@ void OutputWriter::write_later(int fd, std::string bytes, std::function<std::str
 }
 
 void OutputWriter::wait_below(std::size_t bytes) {
-    std::unique_lock lock(state_->mutex);
-    state_->progress.wait(lock, [&] { return state_->queued_bytes < bytes || state_->abandoned; });
+    state_->wait_until([&] { return state_->queued_bytes < bytes; });
 }
 
 void OutputWriter::flush() {
     std::unique_lock lock(state_->mutex);
     const auto target = state_->accepted;
-    state_->progress.wait(lock, [&] { return state_->finished >= target || state_->abandoned; });
+    lock.unlock();
+    state_->wait_until([&] { return state_->finished >= target; });
 }
 
-void OutputWriter::abandon() {
-    std::deque<State::Item> dropped;
-    {
-        const std::lock_guard lock(state_->calling);
-        state_->silent = true;
-    }
+void OutputWriter::limit_patience(std::chrono::milliseconds patience) {
     const std::lock_guard lock(state_->mutex);
-    if (state_->abandoned) return;
-    state_->abandoned = true;
-    state_->closing = true;
-    state_->thread.detach();
-    state_->queued_bytes = 0;
-    dropped.swap(state_->items);
-    state_->wake.notify_one();
+    if (!state_->patience) state_->patience = patience;
     state_->progress.notify_all();
+}
+
+void OutputWriter::abandon() { state_->abandon(); }
+
+bool OutputWriter::abandoned() const {
+    const std::lock_guard lock(state_->mutex);
+    return state_->abandoned;
 }
 
 }  // namespace rankexec::cli

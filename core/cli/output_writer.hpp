@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -18,7 +19,7 @@ public:
     using Broken = std::function<void(int fd, int error)>;
 
     explicit OutputWriter(Broken on_broken = {});
-    /// Writes what is queued first: call abandon() before if that may take for ever.
+    /// Writes what is queued first: call abandon() or limit_patience() before if that may take for ever.
     ~OutputWriter();
     OutputWriter(const OutputWriter&) = delete;
     OutputWriter& operator=(const OutputWriter&) = delete;
@@ -36,10 +37,15 @@ public:
     /// Blocks until everything queued so far was written or dropped.
     void flush();
 
+    /// From now on nobody waits in here, the destructor included, when nothing was written for so long: whoever does
+    /// then abandons the writer. The first call counts.
+    void limit_patience(std::chrono::milliseconds patience);
+
     /// Drops everything that waits, now and later, and lets the thread end as soon as the write that
     /// is under way returns; the destructor then does not wait for that. When this returns no callback
     /// runs, and none is called any more. Not to be called from one.
     void abandon();
+    [[nodiscard]] bool abandoned() const;
 
 private:
     struct State;

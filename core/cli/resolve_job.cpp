@@ -18,12 +18,7 @@ fs::path folder_of(const Job& job) {
     return fs::absolute(job.file, error).parent_path();
 }
 
-/// The folders of an installation or a build tree in which libraries may be.
-std::vector<fs::path> library_folders() {
-    const auto programs = program_folder();
-    return {programs, programs.parent_path() / "lib", programs.parent_path() / "lib" / "rankexec"};
-}
-
+/// The ranks' program, or the one that is launched.
 tl::expected<void, ProgramError> resolve_worker(Job& job) {
     auto& program = job.executor.group.program;
     const bool stock = program.empty();
@@ -34,7 +29,8 @@ tl::expected<void, ProgramError> resolve_worker(Job& job) {
     if (stock) places.job_folder = programs;
     auto found = search_job_file(program.front(), places);
     if (!found) {
-        found.error().message = job.file.string() + ": worker: " + found.error().message;
+        const char* key = job.kind == ExecutorKind::launcher ? ": command: " : ": worker: ";
+        found.error().message = job.file.string() + key + found.error().message;
         return tl::unexpected(std::move(found.error()));
     }
     program.front() = found->string();
@@ -75,9 +71,44 @@ tl::expected<void, ProgramError> resolve_log_folder(Job& job) {
         ProgramError{kExitUsage, job.file.string() + ": log_dir: " + folder + ": " + error.message()});
 }
 
+/// Paths of a job for a program that runs already.
+void resolve_agent(Job& job) {
+    const auto below_job = [&](std::string& path) {
+        if (!path.empty()) path = (folder_of(job) / path).lexically_normal().string();
+    };
+    below_job(job.agent.key_file);
+    below_job(job.agent.base_folder);
+}
+
+/// Whoever runs already is not started, by whatever launcher.
+void refuse_launching(const RunCommand& command, const Job& job) {
+    const auto refuse = [&](const char* option, bool given) {
+        if (!given) return;
+        throw ConfigurationError(ConfigurationError::Kind::option,
+                                 std::string(option) + ": " + job.file.string() +
+                                     " has executor = \"ipc\", for a program that runs already; leave the option out");
+    };
+    refuse("-n", command.ranks.has_value());
+    refuse("--launcher", command.launcher.has_value());
+    refuse("--launcher-arg", !command.launcher_args.empty());
+    refuse("--command-template", command.command_template.has_value());
+    refuse("--hosts", !command.hosts.empty());
+    refuse("--contain", command.containment.has_value());
+}
+
 }  // namespace
 
+std::vector<fs::path> library_folders() {
+    const auto programs = program_folder();
+    return {programs, programs.parent_path() / "lib", programs.parent_path() / "lib" / "rankexec"};
+}
+
 void apply_overrides(const RunCommand& command, Job& job) {
+    if (job.kind == ExecutorKind::ipc) refuse_launching(command, job);
+    if (command.transport && job.kind != ExecutorKind::multi_process) {
+        throw ConfigurationError(ConfigurationError::Kind::option,
+                                 "--transport: is for executor = \"multi_process\"; leave it out");
+    }
     auto& group = job.executor.group;
     if (command.ranks) group.world_size = *command.ranks;
     if (command.launcher && *command.launcher != group.launcher) {
@@ -99,6 +130,10 @@ void apply_overrides(const RunCommand& command, Job& job) {
 }
 
 tl::expected<void, ProgramError> resolve_job(Job& job) {
+    if (job.kind == ExecutorKind::ipc) {
+        resolve_agent(job);
+        return resolve_library(job, "parent plugin", job.parent_plugin);
+    }
     if (auto done = resolve_worker(job); !done) return done;
     if (auto done = resolve_library(job, "plugin", job.plugin); !done) return done;
     if (!job.plugin.empty()) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <filesystem>
+#include <vector>
+
 #include <tl/expected.hpp>
 
 #include "rankexec/core/cli/command_line.hpp"
@@ -13,7 +16,10 @@ namespace rankexec::cli {
 /// with this job.
 void apply_overrides(const RunCommand& command, Job& job);
 
-/// Turns what the job names into paths: the worker program, the plugins, the ranks' directory (all
+/// The folders of this installation, or of a build tree, in which libraries may be.
+[[nodiscard]] std::vector<std::filesystem::path> library_folders();
+
+/// Turns what the job names into paths: the program, the plugins, the ranks' directory, the agent's key (all
 /// relative to the job file first), the log folder. The error's exit code is a shell's for a worker,
 /// kExitUsage for the rest.
 [[nodiscard]] tl::expected<void, ProgramError> resolve_job(Job& job);

@@ -13,10 +13,11 @@
 #include <utility>
 
 #include "rankexec/core/cli/commands.hpp"
+#include "rankexec/core/cli/deadline_signal.hpp"
 #include "rankexec/core/cli/dry_run.hpp"
 #include "rankexec/core/cli/exit_code.hpp"
 #include "rankexec/core/cli/interrupt_watch.hpp"
-#include "rankexec/core/cli/npz_writer.hpp"
+#include "rankexec/core/cli/job_executor.hpp"
 #include "rankexec/core/cli/output_writer.hpp"
 #include "rankexec/core/cli/resolve_job.hpp"
 #include "rankexec/core/cli/run_display.hpp"
@@ -28,6 +29,7 @@
 #include "rankexec/core/component/plugin.hpp"
 #include "rankexec/core/launch/rank_launcher.hpp"
 #include "rankexec/core/model/event_type.hpp"
+#include "rankexec/core/numpy/npz.hpp"
 
 namespace rankexec::cli {
 namespace {
@@ -35,7 +37,6 @@ namespace {
 constexpr const char* kMetricEvent = "metric";
 constexpr const char* kMetricProperty = "metric";
 constexpr const char* kDisplayId = "rankexec.display";
-constexpr const char* kGroupId = "rankexec.group";
 
 /// Shows the ranks' metric events.
 class MetricListener : public Component {
@@ -53,7 +54,7 @@ private:
     RunDisplay& display_;
 };
 
-/// One run of a job: the engine, its group, and the workflow on it.
+/// One run of a job: the engine, its executor, and the workflow on it.
 class JobRun {
 public:
     JobRun(const Job& job, RunDisplay& display, Signal abort) : job_(job), display_(display), abort_(std::move(abort)) {
@@ -61,13 +62,10 @@ public:
         if (!job.parent_plugin.empty()) load_plugin(job.parent_plugin, registry);
         engine_.add(kDisplayId, std::make_unique<MetricListener>(display));
         build_components(engine_, registry, job.parent_components);
-        auto options = job.executor;
-        options.on_output = [&display](int rank, wire::OutputStream stream, std::string_view bytes) {
-            display.show_rank_output(rank, stream, bytes);
-        };
-        auto executor = std::make_unique<MultiProcessExecutor>(std::move(options));
-        executor_ = executor.get();
-        engine_.add(kGroupId, std::move(executor));
+        executor_ =
+            make_job_executor(job, engine_, [&display](int rank, wire::OutputStream stream, std::string_view bytes) {
+                display.show_rank_output(rank, stream, bytes);
+            });
     }
 
     tl::expected<WorkflowReport, Failure> run() {
@@ -76,7 +74,7 @@ public:
             return tl::unexpected(std::move(ready.error()));
         engine_.fire_event(std::string(event::kStartRun), context);
         auto report = run_workflow(job_.workflow, hooks(context));
-        group_ = executor_->report();
+        workers_ = executor_->workers();
         engine_.fire_event(std::string(event::kAboutToEndRun), context);
         display_.hide_launcher();
         engine_.fire_event(std::string(event::kEndRun), context);
@@ -85,15 +83,21 @@ public:
         return report;
     }
 
-    [[nodiscard]] const GroupReport& group() const { return group_; }
-    /// After the run: what the end of the group has left.
-    [[nodiscard]] GroupReport ended_group() const { return executor_->report(); }
+    [[nodiscard]] const std::vector<JobExecutor::Worker>& workers() const { return workers_; }
+    /// After the run.
+    [[nodiscard]] JobExecutor::Leftovers leftovers() const { return executor_->leftovers(); }
 
 private:
     WorkflowHooks hooks(Context& context) {
         WorkflowHooks hooks;
         hooks.execute = [this, &context](const std::string& task, const Shareable& input) {
-            return executor_->execute(task, input, context, abort_, {job_.workflow.task_deadline, false}).reply;
+            const auto deadline = job_.workflow.task_deadline;
+            // Programs whose output nobody reads can only be ended once that is no longer waited for.
+            const DeadlineSignal over({}, deadline, "the task's time is over");
+            const auto hurry = over.signal().on_trigger([this](const std::string&) { display_.hurry(); });
+            auto reply = executor_->execute(task, input, context, abort_, deadline);
+            if (reply.code == ReturnCode::task_timeout) display_.hurry();
+            return reply;
         };
         hooks.on_task = [this](const std::string& task, int round) {
             display_.begin_task(task, round, job_.workflow.rounds);
@@ -110,16 +114,17 @@ private:
     RunDisplay& display_;
     const Signal abort_;
     Engine engine_;
-    MultiProcessExecutor* executor_ = nullptr;  ///< the engine's
-    GroupReport group_;
+    std::unique_ptr<JobExecutor> executor_;
+    std::vector<JobExecutor::Worker> workers_;
 };
 
-std::string format_work(const GroupReport& group, const std::vector<ProgressBoard::Work>& work) {
+std::string format_work(const std::vector<JobExecutor::Worker>& workers, const std::vector<ProgressBoard::Work>& work) {
+    const auto known = [](const std::string& text) { return text.empty() ? std::string("-") : text; };
     Table table({"rank", "host", "pid", "samples", "metric events"});
-    for (const auto& rank : group.ranks) {
-        const auto& done = work.at(static_cast<std::size_t>(rank.rank));
-        table.add_row({std::to_string(rank.rank), rank.host, std::to_string(rank.pid), format_figure(done.samples),
-                       std::to_string(done.events)});
+    for (std::size_t index = 0; index < workers.size(); ++index) {
+        const auto& worker = workers[index];
+        table.add_row({worker.name, known(worker.place), known(worker.pid), format_figure(work.at(index).samples),
+                       std::to_string(work.at(index).events)});
     }
     return table.text();
 }
@@ -127,7 +132,7 @@ std::string format_work(const GroupReport& group, const std::vector<ProgressBoar
 /// What went wrong, after a complaint.
 std::optional<Failure> save_model(const WorkflowOptions& workflow, const Shareable& model, RunDisplay& display) {
     if (workflow.save_file.empty()) return std::nullopt;
-    if (const auto saved = write_npz(workflow.save_file, model.tensors); !saved) {
+    if (const auto saved = numpy::write_npz(workflow.save_file, model.tensors); !saved) {
         display.print_error("rankexec: " + saved.error().describe() + "\n");
         return saved.error();
     }
@@ -135,9 +140,10 @@ std::optional<Failure> save_model(const WorkflowOptions& workflow, const Shareab
     return std::nullopt;
 }
 
-CommandResult conclude(const Job& job, const WorkflowReport& report, const GroupReport& group, RunDisplay& display) {
-    display.print("\n" + format_rounds(report.rounds, job.workflow.metric) + "\n" + format_work(group, display.work()) +
-                  "\n");
+CommandResult conclude(const Job& job, const WorkflowReport& report, const std::vector<JobExecutor::Worker>& workers,
+                       RunDisplay& display) {
+    display.print("\n" + format_rounds(report.rounds, job.workflow.metric) + "\n" +
+                  format_work(workers, display.work()) + "\n");
     auto failure = save_model(job.workflow, report.model, display);
     const auto& metric = report.rounds.back().metric;
     if (metric) display.print("held_out_" + job.workflow.metric + "=" + format_metric(*metric) + "\n");
@@ -190,6 +196,14 @@ Failure lost_output(std::string message) {
     return failure;
 }
 
+/// Why the run failed; also when it is standard output alone that nobody reads.
+void print_last(const Failure& failure, OutputWriter& writer, RunDisplay& display) {
+    const auto text = "rankexec: " + failure.describe() + "\n";
+    display.print_error(text);
+    writer.flush();
+    if (writer.abandoned()) write_while_taken(STDERR_FILENO, text);
+}
+
 CommandResult run_job(const Job& job, bool json) {
     ignore_terminal_signals();
     InterruptWatch::block();
@@ -202,14 +216,15 @@ CommandResult run_job(const Job& job, bool json) {
         abort.trigger(error == EPIPE ? "nobody reads the output" : text_of_output_error(error));
     });
     RunDisplay display(writer, display_options(job.executor.group));
+    const auto hurry = abort.on_trigger([&display](const std::string&) { display.hurry(); });
     const InterruptWatch interrupts(interrupt_hooks(display, abort));
     JobRun run(job, display, abort);
     const auto report = run.run();
     display.end();
     if (report) {
-        auto result = conclude(job, *report, run.group(), display);
+        auto result = conclude(job, *report, run.workers(), display);
         writer.flush();
-        auto ended = run.ended_group();
+        auto ended = run.leftovers();
         result.surviving_pids = std::move(ended.surviving_pids);
         if (result.exit_code != kExitSuccess) return result;
         if (ended.end_failure) {
@@ -222,20 +237,25 @@ CommandResult run_job(const Job& job, bool json) {
             result.exit_code = kExitFailure;
             result.failure = lost_output(ended.log_error);
         }
-        if (!json && result.failure) display.print_error("rankexec: " + result.failure->describe() + "\n");
+        if (!json && result.failure) print_last(*result.failure, writer, display);
         return result;
     }
-    if (!json) display.print_error("rankexec: " + report.error().describe() + "\n");
+    if (!json) print_last(report.error(), writer, display);
     writer.flush();
     const int code = interrupts.first_signal() != 0 ? exit_code_of_signal(interrupts.first_signal())
                      : output_error != 0            ? exit_code_of_output(output_error)
                                                     : exit_code_of(report.error());
-    return {code, report.error(), run.ended_group().surviving_pids};
+    return {code, report.error(), run.leftovers().surviving_pids};
 }
 
 }  // namespace
 
 namespace {
+
+tl::expected<std::string, Failure> describe_job(const Job& job) {
+    if (job.kind == ExecutorKind::ipc) return "agent: " + agent_name(job) + ", which runs already\n";
+    return describe_launch(job.executor.group);
+}
 
 CommandResult run_or_describe(const RunCommand& command, Job& job) {
     if (!fits_this_machine(job.executor.group)) return {kExitUsage, {}};
@@ -245,7 +265,7 @@ CommandResult run_or_describe(const RunCommand& command, Job& job) {
     }
     if (!can_save(job)) return {kExitUsage, {}};
     if (!command.dry_run) return run_job(job, command.json);
-    const auto text = describe_launch(job.executor.group);
+    const auto text = describe_job(job);
     if (!text) complain(text.error().describe());
     if (!text) return {exit_code_of(text.error()), text.error()};
     return {print_text(*text), {}};

@@ -24,6 +24,16 @@ struct Execute {
     CommandResult operator()(const LaunchCommand& command) const { return launch(command); }
     CommandResult operator()(const RunCommand& command) const { return run(command); }
     CommandResult operator()(const BenchCommand& command) const { return benchmark(command); }
+    CommandResult operator()(const AgentRunCommand& command) const { return agent_run(command); }
+    CommandResult operator()(const AgentGetTaskCommand& command) const { return agent_get_task(command); }
+    CommandResult operator()(const AgentSubmitCommand& command) const { return agent_submit_result(command); }
+    CommandResult operator()(const AgentLogCommand& command) const { return agent_log(command); }
+    CommandResult operator()(const ServeCommand& command) const { return serve(command); }
+    CommandResult operator()(const SiteCommand& command) const { return site(command); }
+    CommandResult operator()(const JobRunCommand& command) const { return job_run(command); }
+    CommandResult operator()(const JobPartCommand& command) const { return job_part(command); }
+    CommandResult operator()(const JobCommand& command) const { return job_command(command); }
+    CommandResult operator()(const EnrollCommand& command) const { return enroll(command); }
     CommandResult operator()(const PrintCommand& command) const { return {print_text(command.text), {}}; }
 };
 

@@ -5,6 +5,7 @@ namespace rankexec::cli {
 namespace {
 /// What may wait for a slow reader before those who print have to wait as well.
 constexpr std::size_t kMaxQueued = std::size_t{1} << 20U;
+constexpr std::chrono::milliseconds kReaderPatience{1000};
 }  // namespace
 
 RunDisplay::RunDisplay(OutputWriter& writer, Options options)
@@ -97,6 +98,8 @@ std::string RunDisplay::draw() {
     drawn_ = lines.size();
     return text;
 }
+
+void RunDisplay::hurry() { writer_.limit_patience(kReaderPatience); }
 
 void RunDisplay::end() {
     std::string output;

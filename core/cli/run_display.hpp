@@ -48,6 +48,9 @@ public:
     /// From now on what the launcher command says is not shown: it is about our own orders.
     void hide_launcher() { launcher_hidden_ = true; }
 
+    /// From now on a reader that takes nothing holds nobody up for more than a second; then nothing is shown any more.
+    void hurry();
+
     /// Leaves the block as it is and prints below it from now on. Shows what was held back.
     void end();
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string_view>
 #include <utility>
 
 namespace rankexec::cli {
@@ -16,5 +17,8 @@ void open_closed_standard_streams() noexcept;
 
 /// A terminal's rows and columns; 24 and 80 when it does not tell.
 [[nodiscard]] std::pair<std::size_t, std::size_t> terminal_size(int fd) noexcept;
+
+/// Writes for as long as the descriptor takes something at once; the rest is lost. Never blocks.
+void write_while_taken(int fd, std::string_view text) noexcept;
 
 }  // namespace rankexec::cli
