@@ -3,6 +3,8 @@
 
 #include <cerrno>
 #include <charconv>
+#include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <string_view>
@@ -39,6 +41,14 @@ bool parse_line(std::string_view line, Image& image) {
 
 }  // namespace
 
+std::string find_data(const std::string& path) {
+    namespace fs = std::filesystem;
+    std::error_code error;
+    if (fs::path(path).is_absolute() || fs::exists(path, error)) return path;
+    const auto beside = fs::read_symlink("/proc/self/exe", error).parent_path() / path;
+    return !error && fs::exists(beside, error) ? beside.string() : path;
+}
+
 Images read_images(const std::string& path) {
     std::ifstream file(path);
     if (!file)
@@ -66,6 +76,21 @@ Dataset split(const Images& images) {
         (held_out ? dataset.held_out : dataset.training).push_back(image);
     }
     return dataset;
+}
+
+Dataset take_share(const Dataset& dataset, const Share& share) {
+    Dataset mine;
+    std::array<std::size_t, kClasses> seen{};
+    std::array<std::size_t, kClasses> dealt{};
+    const auto sites = static_cast<std::size_t>(share.count);
+    for (const auto& image : dataset.training) {
+        const auto nth = static_cast<double>(seen.at(image.digit)++);
+        const bool at_home = std::floor((nth + 1) * share.skew) > std::floor(nth * share.skew);
+        const std::size_t site = at_home ? image.digit * sites / kClasses : dealt.at(image.digit)++ % sites;
+        if (site == static_cast<std::size_t>(share.number)) mine.training.push_back(image);
+    }
+    mine.held_out = shard(dataset.held_out, share.number, share.count);
+    return mine;
 }
 
 Images shard(const Images& images, int rank, int world_size) {

@@ -66,7 +66,8 @@ struct DigitsTrainer::Totals {
 };
 
 DigitsTrainer::DigitsTrainer(const Value::Map& args)
-    : options_(parse_trainer_options(args)), dataset_(split(read_images(options_.data))) {}
+    : options_(parse_trainer_options(args)),
+      dataset_(take_share(split(read_images(find_data(options_.data))), options_.share)) {}
 
 Shareable DigitsTrainer::execute(const std::string& task, const Shareable& input, rankexec::Context& context,
                                  const rankexec::Signal& abort) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <stdexcept>
 #include <vector>
 
@@ -36,11 +37,25 @@ public:
         }
     }
 
-    void real(const std::string& name, float& target, double most) {
+    /// "0/2": the first of two.
+    void share(const std::string& name, Share& target) {
+        const auto* value = take(name);
+        if (value == nullptr) return;
+        const auto text = value->text_or("");
+        int used = 0;
+        const int read = std::sscanf(text.c_str(), "%3d/%3d%n", &target.number, &target.count, &used);
+        const bool whole = read == 2 && static_cast<std::size_t>(used) == text.size();
+        if (!whole || target.count < 1 || target.number < 0 || target.number >= target.count) {
+            refuse(name, "must be text like \"0/2\", the first of two shares");
+        }
+    }
+
+    template <typename Real>
+    void real(const std::string& name, Real& target, double most) {
         if (const auto* value = take(name)) {
             const double number = value->real_or(-1);
             if (!(number >= 0 && number <= most)) refuse(name, "must be a number from 0 to " + std::to_string(most));
-            target = static_cast<float>(number);
+            target = static_cast<Real>(number);
         }
     }
 
@@ -81,6 +96,8 @@ TrainerOptions parse_trainer_options(const Value::Map& args) {
     arguments.integer("batch", options.batch, 1, 100'000);
     arguments.real("learning_rate", options.learning_rate, 100);
     arguments.real("momentum", options.momentum, 1);
+    arguments.share("share", options.share);
+    arguments.real("skew", options.share.skew, 1);
     arguments.text("address", options.collective.address);
     arguments.text("interface", options.collective.interface);
     std::int64_t connect_timeout = options.collective.connect_timeout.count();

@@ -8,6 +8,7 @@
 #include <rankexec/core/model/value.hpp>
 
 #include "collective.hpp"
+#include "dataset.hpp"
 
 namespace digits {
 
@@ -20,6 +21,7 @@ struct TrainerOptions {
     std::size_t batch = 16;  ///< images per rank and step
     float learning_rate = 0.1F;
     float momentum = 0.9F;
+    Share share;                   ///< "0/2" and skew
     CollectiveOptions collective;  ///< address, interface, connect_timeout_ms, timeout_ms
 };
 
