@@ -79,6 +79,60 @@ def forms(gate, variants, *more):
 
 GATES = (
     Gate("orphans-local", "nothing is left 1 s after the parent was killed", 1000, (("--gate", "orphans"),), short=10),
+    Gate(
+        "orphans-launched",
+        "nothing is left 1 s after the host of a launched program was killed",
+        400,
+        forms("orphans", ("launched", "launched-files", "launched-task-children", "launched-group-children")),
+        short=8,
+        transports=False,
+    ),
+    Gate(
+        "launched",
+        "a launched program that dies or stops fails its task by name, the next one works, and nothing is left",
+        200,
+        forms(
+            "launched",
+            (
+                "kill",
+                "term",
+                "stop",
+                "kill-files",
+                "kill-task",
+                "kill-children",
+                "stop-files-children",
+                "kill-group",
+                "stop-task-children",
+                "flood",
+            ),
+        ),
+        transports=False,
+        timeout=180,
+    ),
+    Gate(
+        "jobs",
+        "after a controller, a site or a part of a job was killed every job ends with a true status, none runs twice, "
+        "and all is free again",
+        500,
+        forms(
+            "jobs",
+            tuple(
+                f"{who}-{event}"
+                for event in (
+                    "job_submitted",
+                    "deploy_job_to_server",
+                    "deploy_job_to_client",
+                    "job_deployed",
+                    "job_started",
+                    "job_completed",
+                )
+                for who in ("controller", "site", "part", "run")
+            ),
+        ),
+        short=6,
+        transports=False,
+        timeout=180,
+    ),
     orphans_under("mpirun", "open-mpi", 50),
     orphans_under("hydra", "mpich", 50),
     orphans_under("srun", "srun", 50, prefix=WITH_SLURM, as_user=False),
@@ -279,6 +333,15 @@ GATES = (
             ("scribble", "seals", "mute", *(f"{way}{step}" for way in ("die", "die_event") for step in range(6))),
         ),
         transports=False,
+    ),
+    Gate(
+        "exchange",
+        "10,000 tasks a round: each result is delivered once or its task fails, while agent and exchanger are killed and cut off",
+        5,
+        forms("exchange", ("agent", "exchanger", "both", "cuts", "all")),
+        as_user=False,  # who cuts the network needs root
+        transports=False,
+        timeout=1200,
     ),
     Gate(
         "secrets",

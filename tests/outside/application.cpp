@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // An application that knows rankexec only as it is installed: it starts a group of its own worker,
-// executes a task on it, takes events of its ranks, and ends it.
+// executes a task on it, takes events of its ranks, and ends it. Then it launches a program that is none of ours.
 #include <rankexec/core/component/configuration_error.hpp>
 #include <rankexec/core/component/engine.hpp>
 #include <rankexec/core/executor/multi_process_executor.hpp>
+#include <rankexec/core/executor/outside/launcher_executor.hpp>
+#include <rankexec/core/executor/outside/subprocess_launcher.hpp>
 
 #include <iostream>
 #include <memory>
@@ -61,12 +63,24 @@ int run(const std::string& worker, const std::string& launcher) {
     return 0;
 }
 
+int launch() {
+    rankexec::SubprocessLauncherOptions options;
+    options.command = {"/bin/false"};
+    rankexec::LauncherExecutor executor(std::make_shared<rankexec::SubprocessLauncher>(options));
+    rankexec::Context context;
+    if (const auto ready = executor.initialise(context); !ready) return fail(ready.error().describe());
+    const auto reply = executor.execute("train", {}, context, {});
+    if (!reply.failure || reply.failure->exit != rankexec::ExitStatus{false, 1}) return fail("its end was not told");
+    return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     if (argc < 2 || argc > 3) return fail("usage: application WORKER [LAUNCHER]");
     try {
-        return run(argv[1], argc == 3 ? argv[2] : "local");
+        if (const int code = run(argv[1], argc == 3 ? argv[2] : "local"); code != 0) return code;
+        return launch();
     } catch (const rankexec::ConfigurationError& error) {
         return fail(error.what());
     }

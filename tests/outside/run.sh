@@ -73,6 +73,23 @@ id = "guesser"
 type = "outside.guesser"
 JOB
     "$prefix/bin/rankexec" run "$scratch/cmake/job.toml" | grep -x 'held_out_accuracy=0.25.*'
+
+    echo "programs of the outside project that are launched"
+    local program
+    for program in cmake make; do
+        cat >"$scratch/agent.toml" <<JOB
+executor = "launcher"
+[program]
+command = ["$scratch/$program/agent"]
+[workflow]
+rounds = 2
+JOB
+        "$prefix/bin/rankexec" run "$scratch/agent.toml" | grep -x 'held_out_accuracy=0.2.*'
+        # Neither launching nor executors come along.
+        if ldd "$scratch/$program/agent" | grep -E 'rankexec_(core|worker)'; then return 1; fi
+    done
+    if "$scratch/cmake/agent" 2>"$log"; then return 1; fi
+    grep 'RANKEXEC_AGENT is not set' "$log"
 }
 
 # reuse COMPILER ARGUMENT...: a compiler launcher that copies what the build around this test has compiled
@@ -104,9 +121,9 @@ test_subproject() {
         return 1
     fi
     local commands
-    commands=$(grep -E '"command".* -o CMakeFiles/(application|worker|untouched)\.dir/' \
+    commands=$(grep -E '"command".* -o CMakeFiles/(application|worker|agent|untouched)\.dir/' \
         "$scratch/build/compile_commands.json")
-    [ "$(wc -l <<<"$commands")" = 3 ] || { echo "failed: not three compilations: $commands"; return 1; }
+    [ "$(wc -l <<<"$commands")" = 4 ] || { echo "failed: not four compilations: $commands"; return 1; }
     if [ -z "$flags" ] && grep -E ' -[WfO]' <<<"$commands"; then
         echo "failed: rankexec's flags reached the outside project"
         return 1

@@ -30,7 +30,7 @@ refuses core/system/a.cpp 'core/system must not include core/cli' "$licence" '#i
 refuses worker/a.cpp 'worker must not include core/cli' "$licence" '  #  include <rankexec/core/cli/cli.hpp>'
 refuses core/model/a.cpp 'a.cpp:2: rankexec/core/model/no.hpp does not exist' "$licence" '#include "rankexec/core/model/no.hpp"'
 refuses core/model/a.cpp 'is not beside the file' "$licence" '#include "no.hpp"'
-refuses core/executor/a.cpp '<zmq.hpp> belongs into ipc/transport only' "$licence" '#include <zmq.hpp>'
+refuses core/executor/a.cpp '<zmq.hpp> belongs into ipc/transport or ipc/hub only' "$licence" '#include <zmq.hpp>'
 refuses ipc/channel/a.cpp '<zmq.h> belongs into' "$licence" '#include <zmq.h>'
 refuses core/launch/a.cpp '<boost/process.hpp> belongs into' "$licence" '#include <boost/process.hpp>'
 refuses core/process/host/a.cpp '<boost/process/child.hpp> belongs into core/process only' "$licence" '#include <boost/process/child.hpp>'

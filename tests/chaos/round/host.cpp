@@ -11,19 +11,18 @@
 #include <stdexcept>
 #include <vector>
 
+#include "launched.hpp"
 #include "rankexec/core/component/engine.hpp"
 
 namespace chaos {
-namespace {
 
 void say(Phase phase) {
     const char letter = static_cast<char>(phase);
     if (::write(STDOUT_FILENO, &letter, 1) != 1) ::_exit(3);
 }
 
-}  // namespace
-
 int run_host(const RoundOptions& round) {
+    if (round.variant.starts_with("launched")) return run_launched_host(round);
     rankexec::Engine engine;
     auto& executor = static_cast<rankexec::MultiProcessExecutor&>(
         engine.add("group", std::make_unique<rankexec::MultiProcessExecutor>(group_options(round))));

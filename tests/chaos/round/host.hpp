@@ -13,6 +13,9 @@ namespace chaos {
 /// What the host is about to do, as it says on its standard output, a character each.
 enum class Phase : char { launch = 'L', execute = 'X', event = 'V', finalise = 'F', again = 'A' };
 
+/// In the host: it is about to do that.
+void say(Phase phase);
+
 /// The host's own main: starts groups, uses and ends them, one after the other, until it is killed.
 int run_host(const RoundOptions& round);
 

@@ -2,6 +2,8 @@
 // chaos_round --gate NAME --seed N [--launcher NAME] [--command-template TEXT] [--variant NAME] [--ranks N] [--zeromq]
 // Prints one line of JSON: {"wrong": "", "figures": {...}}. Exit code 0 also when something was wrong;
 // others mean that the round itself could not be done.
+#include <unistd.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -39,7 +41,9 @@ const std::map<std::string, std::function<chaos::Outcome(const chaos::RoundOptio
         {"unkillable", chaos::unkillable},
         {"callers-threads", chaos::callers_threads},
         {"host-untouched", chaos::host_untouched},
+        {"launched", chaos::launched},
         {"process-1", chaos::process_1},
+        {"exchange", chaos::exchange},
     };
     return kGates;
 }
@@ -110,6 +114,11 @@ int main(int argc, char** argv) {
         constexpr double kShortForm = 0.05;
         constexpr int kPatience = 10;
         if (round.scale < kShortForm) chaos::be_patient(kPatience);
+        if (round.gate == "jobs") {
+            ::execv(CHAOS_JOBS, argv);
+            std::cerr << "chaos_round: " << CHAOS_JOBS << " cannot be started\n";
+            return 2;
+        }
         if (host) return round.gate == "secrets" ? chaos::secrets_host(round) : chaos::run_host(round);
         const auto gate = gates().find(round.gate);
         if (gate == gates().end()) {

@@ -91,6 +91,8 @@ Outcome contained(const RoundOptions& round);        ///< what supervises a grou
 Outcome unkillable(const RoundOptions& round);       ///< a rank cannot be ended
 Outcome callers_threads(const RoundOptions& round);  ///< the thread that started the group ends
 Outcome host_untouched(const RoundOptions& round);   ///< hosts that do as they like
+Outcome launched(const RoundOptions& round);         ///< the program of a LauncherExecutor dies
 Outcome process_1(const RoundOptions& round);        ///< the command is the first process of a PID namespace
+Outcome exchange(const RoundOptions& round);         ///< an agent and its exchanger are killed, and cut off
 
 }  // namespace chaos

@@ -51,6 +51,13 @@ class Goals(unittest.TestCase):
         figures.rounds["ring codec 16"] = [10.0, 20.0, 1.0]
         self.assertEqual(row(figures, "round trip, 16 ranks").verdict, "MISS")
 
+    def test_ranks_at_the_same_addresses_have_a_row_of_their_own(self):
+        figures = measured()
+        figures.rounds["round-trip 16"] = [240.0] * 3
+        self.assertEqual(row(figures, "round trip, 16 ranks").verdict, "MISS")
+        self.assertEqual(row(figures, "round trip, 16 ranks, same addresses").verdict, "pass")
+        self.assertFalse([each for each in goals.rows(figures) if each.row.startswith("round trip, 1 rank, same")])
+
     def test_a_limit_far_off_is_suspicious_and_counts_as_a_miss(self):
         figures = measured()
         figures.rounds["ring rank0 8"] = [7.0] * 3

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "job_text.hpp"
 #include "rankexec/core/component/configuration_error.hpp"
 
 namespace rankexec::cli {
@@ -18,8 +19,6 @@ using testing::HasSubstr;
 using testing::StartsWith;
 using namespace std::chrono_literals;
 
-const std::vector<std::string> kLaunchers{"local", "mpirun", "srun"};
-
 constexpr const char* kSmallest = R"([group]
 ranks = 4
 worker = ["digits-worker"]
@@ -29,23 +28,9 @@ id = "trainer"
 type = "digits_trainer"
 )";
 
-Job parse(const std::string& text) { return parse_job(text, "jobs/digits.toml", kLaunchers); }
-
-/// The message for a job that must be refused.
-std::string refusal(const std::string& text) {
-    try {
-        (void)parse(text);
-    } catch (const ConfigurationError& error) {
-        EXPECT_EQ(error.kind(), ConfigurationError::Kind::job_file);
-        return error.what();
-    }
-    ADD_FAILURE() << "accepted: " << text;
-    return {};
-}
-
 TEST(JobFile, SmallestJobHasDefaults) {
     const auto job = parse(kSmallest);
-    EXPECT_EQ(job.name, "digits");
+    EXPECT_EQ(job.name, "job");
     EXPECT_EQ(job.executor.group.world_size, 4);
     EXPECT_THAT(job.executor.group.program, ElementsAre("digits-worker"));
     EXPECT_EQ(job.executor.group.launcher, "local");
@@ -148,17 +133,17 @@ save = { file = "model.npz" }
 
 TEST(JobFile, UnknownKeyNamesLineAndNearest) {
     EXPECT_THAT(refusal("[group]\nrnaks = 4\n"),
-                AllOf(StartsWith("jobs/digits.toml:2:"), HasSubstr("\"rnaks\" in [group]"), HasSubstr("\"ranks\"?")));
-    EXPECT_THAT(refusal("\n[gruop]\nranks = 4\n"), AllOf(StartsWith("jobs/digits.toml:2:"), HasSubstr("\"group\"?")));
+                AllOf(StartsWith("jobs/job.toml:2:"), HasSubstr("\"rnaks\" in [group]"), HasSubstr("\"ranks\"?")));
+    EXPECT_THAT(refusal("\n[gruop]\nranks = 4\n"), AllOf(StartsWith("jobs/job.toml:2:"), HasSubstr("\"group\"?")));
     EXPECT_THAT(refusal(std::string(kSmallest) + "[workflow.save]\nfil = \"x\"\n"),
                 AllOf(HasSubstr(":9:"), HasSubstr("in [workflow.save]"), HasSubstr("\"file\"?")));
     EXPECT_THAT(refusal(std::string(kSmallest) + "arg = {}\n"), AllOf(HasSubstr(":8:"), HasSubstr("[[components]]")));
-    EXPECT_THAT(refusal("[group]\nxyzzy_plugh = 4\n"), HasSubstr("the keys here are ranks, worker"));
+    EXPECT_THAT(refusal("[group]\nxyzzy_plugh = 4\n"), HasSubstr("the keys here are ranks, launcher"));
 }
 
 TEST(JobFile, WrongTypesNameLineAndType) {
     EXPECT_THAT(refusal("[group]\nranks = \"four\"\n"),
-                AllOf(StartsWith("jobs/digits.toml:2:"), HasSubstr("must be a whole number, but it is text")));
+                AllOf(StartsWith("jobs/job.toml:2:"), HasSubstr("must be a whole number, but it is text")));
     EXPECT_THAT(refusal("[group]\ncontain = \"jail\"\n"), HasSubstr("must be \"auto\" or \"pidns\""));
     EXPECT_THAT(refusal("[group]\ntransport = \"tcp\"\n"), HasSubstr("must be \"auto\" or \"zeromq\""));
     EXPECT_THAT(refusal("[group]\nranks = 4.5\n"), HasSubstr("must be a whole number"));
@@ -210,7 +195,7 @@ TEST(JobFile, EveryNumberHasItsRangeAndTypeAndALine) {
     for (const auto& key : keys) {
         for (const auto* value : {"-1", "9223372036854775807", "nan", "\"1\"", "true", "[1]"}) {
             EXPECT_THAT(refusal(text_with(key, value)),
-                        AllOf(testing::ContainsRegex("^jobs/digits.toml:[12]: "), HasSubstr("\"" + key.name + "\"")))
+                        AllOf(testing::ContainsRegex("^jobs/job.toml:[12]: "), HasSubstr("\"" + key.name + "\"")))
                 << key.name << " = " << value;
         }
         EXPECT_THAT(refusal(text_with(key, "\"1\"")), HasSubstr("must be " + key.type)) << key.name;
@@ -234,9 +219,9 @@ TEST(JobFile, RefusesWhatCannotBeAnArgument) {
     EXPECT_THAT(refusal("[group]\nworker = []\n"), HasSubstr("must name a program"));
     EXPECT_THAT(refusal("[group]\nenvironment = { \"A=B\" = \"1\" }\n"), HasSubstr("no name for a variable"));
     EXPECT_THAT(refusal("[group.environment]\nA = \"1\"\nRANK = \"7\"\n"),
-                AllOf(StartsWith("jobs/digits.toml:3:"), HasSubstr("RANK is set by rankexec")));
+                AllOf(StartsWith("jobs/job.toml:3:"), HasSubstr("RANK is set by rankexec")));
     EXPECT_THAT(refusal("[group]\nenvironment = { MASTER_PORT = \"1\" }\n"),
-                AllOf(StartsWith("jobs/digits.toml:2:"), HasSubstr("choose it with \"master_port\"")));
+                AllOf(StartsWith("jobs/job.toml:2:"), HasSubstr("choose it with \"master_port\"")));
     EXPECT_THAT(refusal("[group]\nworker = [\"x\"]\nplugin = \"y\"\n"), HasSubstr("for the stock worker"));
 }
 
@@ -251,8 +236,7 @@ TEST(JobFile, ChecksNamesThatReferToOthers) {
 }
 
 TEST(JobFile, NotTomlNamesTheLine) {
-    EXPECT_THAT(refusal("[group]\nranks = = 4\n"),
-                AllOf(StartsWith("jobs/digits.toml:2:"), HasSubstr("not valid TOML")));
+    EXPECT_THAT(refusal("[group]\nranks = = 4\n"), AllOf(StartsWith("jobs/job.toml:2:"), HasSubstr("not valid TOML")));
     EXPECT_THAT(refusal(std::string("\xff\xfe\x00", 3)), HasSubstr("not valid TOML"));
     EXPECT_THAT(refusal(std::string(100'000, '[')), HasSubstr("not valid TOML"));
 }

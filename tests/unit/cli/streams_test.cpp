@@ -109,6 +109,33 @@ TEST_F(OutputWriterTest, AbandonDoesNotWaitForAReader) {
     EXPECT_EQ(calls, 0);  // whoever they belong to is gone by then
 }
 
+TEST_F(OutputWriterTest, WithLimitedPatienceNobodyWaitsForAReaderThatTakesNothing) {
+    Pipe pipe;
+    auto keep = std::make_shared<std::promise<void>>();
+    const auto ended = keep->get_future();
+    {
+        OutputWriter writer([keep = std::move(keep)](int, int) {});
+        writer.write(pipe.writer.get(), std::string(1 << 20, 'x'));
+        auto waiting = std::async(std::launch::async, [&] { writer.wait_below(1); });
+        writer.limit_patience(std::chrono::milliseconds(1));
+        waiting.wait();
+        EXPECT_TRUE(writer.abandoned());
+        writer.flush();
+    }
+    pipe.reader.reset();
+    ended.wait();
+}
+
+TEST_F(OutputWriterTest, LimitedPatienceIsEnoughForAReaderThatTakes) {
+    const Pipe pipe;
+    OutputWriter writer;
+    writer.limit_patience(std::chrono::minutes(1));
+    for (const auto* text : {"a", "b", "c"}) writer.write(pipe.writer.get(), text);
+    writer.flush();
+    EXPECT_EQ(pipe.read(3), "abc");
+    EXPECT_FALSE(writer.abandoned());
+}
+
 TEST_F(OutputWriterTest, WaitBelowReturnsWhenTheReaderCatchesUp) {
     const Pipe pipe;
     OutputWriter writer;

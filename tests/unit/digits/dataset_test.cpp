@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <stdexcept>
@@ -55,6 +56,40 @@ TEST(Dataset, ShardsArePairwiseDistinctAndComplete) {
     }
     EXPECT_EQ(seen, std::vector<int>(images.size(), 1));
     EXPECT_TRUE(shard(images, 11, 12).empty());
+}
+
+TEST(Dataset, SharesArePairwiseDistinctAndComplete) {
+    const auto dataset = split(read_images(DIGITS_DATA));
+    for (const double skew : {0.0, 0.5, 0.9, 1.0}) {
+        std::size_t training = 0;
+        std::size_t held_out = 0;
+        for (int number = 0; number < 3; ++number) {
+            const auto share = take_share(dataset, {number, 3, skew});
+            training += share.training.size();
+            held_out += share.held_out.size();
+        }
+        EXPECT_EQ(training, dataset.training.size()) << skew;
+        EXPECT_EQ(held_out, dataset.held_out.size()) << skew;
+    }
+}
+
+TEST(Dataset, SkewKeepsDigitsAtHome) {
+    const auto dataset = split(read_images(DIGITS_DATA));
+    const auto foreign = [&](double skew) {
+        const auto share = take_share(dataset, {0, 2, skew});
+        return std::count_if(share.training.begin(), share.training.end(),
+                             [](const Image& image) { return image.digit >= 5; });
+    };
+    EXPECT_EQ(foreign(1.0), 0);
+    EXPECT_GT(foreign(0.9), 0);
+    EXPECT_LT(foreign(0.9), foreign(0.0) / 5);
+}
+
+TEST(Dataset, OneShareIsAll) {
+    const auto dataset = split(read_images(DIGITS_DATA));
+    const auto share = take_share(dataset, {});
+    EXPECT_EQ(share.training.size(), dataset.training.size());
+    EXPECT_EQ(share.held_out.size(), dataset.held_out.size());
 }
 
 TEST(Dataset, PixelsAreScaled) {

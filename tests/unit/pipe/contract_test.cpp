@@ -103,9 +103,17 @@ TEST_P(L2_Pipe, ASignalEndsSendAndReceive) {
     EXPECT_EQ(kind_of(ends.passive->receive(kLong, cancel)), "cancelled");
 }
 
+TEST_P(L2_Pipe, AHeartbeatIsThereForAPeerThatComesLater) {
+    ends.open_passive();
+    for (int beat = 0; beat < 3; ++beat) EXPECT_EQ(kind_of(ends.passive->send(PipeMessage::heartbeat(), kLong)), "");
+    ends.open_active();
+    EXPECT_TRUE(received_by(*ends.active).is_heartbeat());
+    EXPECT_TRUE(receives_nothing(*ends.active));
+}
+
 TEST_P(L2_Pipe, AHeartbeatIsNotWaitedForAndDoesNotPileUp) {
     ends.open();
-    auto connected = taking(*ends.active, 1);  // before that a heartbeat reaches nobody
+    auto connected = taking(*ends.active, 1);
     EXPECT_EQ(kind_of(ends.passive->send(numbered(0), kLong)), "");
     connected.get();
     // Nobody takes them; that these calls return at all is the point.

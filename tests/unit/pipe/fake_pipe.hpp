@@ -4,6 +4,7 @@
 #include <atomic>
 #include <deque>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -26,14 +27,19 @@ public:
     }
     /// What becomes of the n-th attempt to send anything but heartbeats, from 0; empty: taken.
     std::function<Result(int attempt)> outcome;
-    /// Whether an attempt lasts until it is cancelled, or its time-out.
+    /// Whether an attempt lasts until this changes (and wake()), it is cancelled, or its time-out.
     std::atomic<bool> hangs = false;
     std::atomic<bool> resends = true;
     std::atomic<int> attempts = 0;
     std::atomic<int> encoded = 0;
     std::atomic<int> heartbeats = 0;
+    std::atomic<int> receives = 0;  ///< calls that were begun: what came before was dealt with
     std::atomic<bool> was_closed = false;
     std::atomic<std::int64_t> look_interval = 0;
+    std::atomic<int> opened = 0;
+    std::atomic<int> cleared = 0;
+    std::string open_error;    ///< not empty: it cannot be opened
+    std::string encode_error;  ///< not empty: no message is one
     std::vector<Milliseconds> timeouts() {
         const std::lock_guard lock(mutex_);
         return timeouts_;
@@ -41,6 +47,15 @@ public:
     std::vector<std::string> topics() {
         const std::lock_guard lock(mutex_);
         return topics_;
+    }
+    /// What was sent but heartbeats, each attempt.
+    std::vector<PipeMessage> messages() {
+        const std::lock_guard lock(mutex_);
+        return messages_;
+    }
+    bool all_read() {
+        const std::lock_guard lock(mutex_);
+        return incoming_.empty() && waiting_;
     }
     /// Until the condition holds; whoever changes something here wakes this.
     template <typename Condition>
@@ -56,14 +71,31 @@ public:
     void wake() { room_.notify(); }
 
     // ---- the handler's side ----
-    tl::expected<void, Failure> open(Milliseconds) override { return {}; }
+    tl::expected<void, Failure> open(Milliseconds) override {
+        ++opened;
+        if (open_error.empty()) return {};
+        Failure failure;
+        failure.message = open_error;
+        return tl::unexpected(failure);
+    }
     void close() override {
         was_closed = true;
         arrives(tl::unexpected(PipeError{PipeError::Kind::closed, "closed"}));
     }
-    void clear() override {}
+    void clear() override {
+        const std::lock_guard lock(mutex_);
+        incoming_.clear();
+        ++cleared;
+    }
     tl::expected<pipe::EncodedMessage, PipeError> encode(const PipeMessage& message) const override {
         if (!message.is_heartbeat()) ++const_cast<FakePipe*>(this)->encoded;
+        if (!encode_error.empty() && !message.is_status()) {
+            return tl::unexpected(PipeError{PipeError::Kind::bad_message, encode_error});
+        }
+        {
+            const std::lock_guard lock(mutex_);
+            contents_[message.id] = message;
+        }
         return pipe::encode(message).value();
     }
     using Pipe::send;
@@ -77,22 +109,28 @@ public:
             const std::lock_guard lock(mutex_);
             timeouts_.push_back(timeout);
             topics_.push_back(message.topic);
+            messages_.push_back(contents_[message.id]);
         }
         const int attempt = attempts++;
         room_.notify();
         if (hangs) {
-            if (cancel.wait_for(timeout)) return tl::unexpected(PipeError{PipeError::Kind::cancelled, cancel.reason()});
-            return tl::unexpected(PipeError{PipeError::Kind::not_taken, "nobody"});
+            const auto subscription = room_.follow(cancel);
+            const bool over = wait_until([&] { return !hangs || cancel.triggered(); }, timeout);
+            if (cancel.triggered()) return tl::unexpected(PipeError{PipeError::Kind::cancelled, cancel.reason()});
+            if (!over) return tl::unexpected(PipeError{PipeError::Kind::not_taken, "nobody"});
         }
         return outcome ? outcome(attempt) : Result{};
     }
     Received receive(Milliseconds timeout, const Signal& cancel) override {
+        ++receives;
+        room_.notify();
         const auto subscription = room_.follow(cancel);
         const auto deadline = pipe::deadline_after(timeout);
         while (true) {
             const auto seen = room_.changes();
             {
                 const std::lock_guard lock(mutex_);
+                waiting_ = incoming_.empty();
                 if (!incoming_.empty()) {
                     auto first = std::move(incoming_.front());
                     incoming_.pop_front();
@@ -109,8 +147,11 @@ public:
     std::string describe() const override { return "fake pipe"; }
 
 private:
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     pipe::WaitRoom room_;
+    mutable std::map<std::string, PipeMessage> contents_;  ///< by id
+    std::vector<PipeMessage> messages_;
+    bool waiting_ = false;
     std::deque<Received> incoming_;
     std::vector<Milliseconds> timeouts_;
     std::vector<std::string> topics_;

@@ -14,6 +14,7 @@
 #include "rankexec/core/component/configuration_error.hpp"
 #include "rankexec/ipc/pipe/file_pipe.hpp"
 #include "rankexec/ipc/pipe/message_file.hpp"
+#include "small_files.hpp"
 
 namespace rankexec::test {
 namespace {
@@ -110,6 +111,18 @@ TEST_F(L2_FilePipe, ARootThatTheActiveEndMadeStays) {
     ends.passive->close();
     EXPECT_TRUE(fs::exists(ends.root()));
     EXPECT_EQ(count(ends.root()), 0U);
+}
+
+TEST_F(L2_FilePipe, WhereThereIsNoRoomAMessageIsNotSentAndThePipeGoesOn) {
+    ends.open();
+    {
+        const NoRoom full;
+        const auto sent = ends.active->send(numbered(1), kLong);
+        EXPECT_EQ(kind_of(sent), "not_sent");
+        EXPECT_THAT(sent.error().message, HasSubstr("could not be written"));
+    }
+    EXPECT_EQ(count(path("temporary")), 0U);
+    expect_works();
 }
 
 TEST_F(L2_FilePipe, OnTimeOutTheSenderWithdraws) {

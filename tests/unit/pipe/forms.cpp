@@ -119,6 +119,7 @@ bool receives_nothing(Pipe& pipe) {
 std::string kind_of(const PipeError& error) {
     switch (error.kind) {
         case PipeError::Kind::not_taken: return "not_taken";
+        case PipeError::Kind::not_sent: return "not_sent";
         case PipeError::Kind::cancelled: return "cancelled";
         case PipeError::Kind::bad_message: return "bad_message";
         case PipeError::Kind::broken: return "broken";

@@ -354,6 +354,42 @@ TEST_F(L6_PipeHandler, WhatIsNoMessageIsLoggedAndTheReadingGoesOn) {
     EXPECT_EQ(count(statuses), 0U);
 }
 
+TEST_F(L6_PipeHandler, TheFirstSignOfLifeIsToldOnceAndAnEndIsNone) {
+    std::atomic<int> signs = 0;
+    const auto start = [&] {
+        handler = std::make_unique<PipeHandler>(pipe, patient());
+        handler->on_status([this](PipeMessage&& message) { note(statuses, std::move(message)); });
+        handler->on_first_sign([&] { ++signs; });
+        handler->start();
+    };
+    start();
+    pipe->arrives(PipeMessage::heartbeat());
+    pipe->arrives(PipeMessage::heartbeat());
+    pipe->arrives(numbered(1));
+    pipe->arrives(PipeMessage::end("done"));
+    ASSERT_TRUE(wait_for_status());
+    EXPECT_EQ(signs, 1);
+    handler.reset();
+    statuses.clear();
+    pipe = std::make_shared<FakePipe>();
+    start();
+    pipe->arrives(PipeMessage::end("at once"));
+    ASSERT_TRUE(wait_for_status());
+    EXPECT_EQ(signs, 1);
+}
+
+TEST_F(L6_PipeHandler, WhatIsNoMessageIsTold) {
+    std::string told;
+    handler = std::make_unique<PipeHandler>(pipe, patient());
+    handler->on_message([this](PipeMessage&& message) { note(messages, std::move(message)); });
+    handler->on_bad([&](const std::string& what) { told = what; });
+    handler->start();
+    pipe->arrives(tl::unexpected(PipeError{PipeError::Kind::bad_message, "rubbish"}));
+    pipe->arrives(numbered(1));
+    EXPECT_TRUE(pipe->wait_until([this] { return count(messages) == 1; }));
+    EXPECT_EQ(told, "rubbish");
+}
+
 TEST_F(L6_PipeHandler, ACallbackThatThrowsDoesNotEndTheReading) {
     handler = std::make_unique<PipeHandler>(pipe, patient());
     handler->on_message([this](PipeMessage&& message) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "rankexec/core/cli/npz_writer.hpp"
+#include "rankexec/core/numpy/npz.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 #include <iterator>
 #include <vector>
 
-namespace rankexec::cli {
+namespace rankexec::numpy {
 namespace {
 
 namespace fs = std::filesystem;
@@ -121,4 +121,4 @@ TEST_F(NpzWriter, PathThatIsAFolderLeavesNothingBehind) {
 }
 
 }  // namespace
-}  // namespace rankexec::cli
+}  // namespace rankexec::numpy

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "rankexec/core/cli/group_record.hpp"
+#include "rankexec/core/executor/group_record.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <csignal>
 
-namespace rankexec::cli {
+namespace rankexec {
 namespace {
 
 using namespace std::chrono_literals;
@@ -124,4 +124,4 @@ TEST(GroupRecord, CardOfAProgramThatCouldNotBeStarted) {
 }
 
 }  // namespace
-}  // namespace rankexec::cli
+}  // namespace rankexec

@@ -1,0 +1,547 @@
+// SPDX-License-Identifier: Apache-2.0
+// J2 to J7: a job's way through the runner, over sites and parts that do what the test says.
+#include "rankexec/core/job/controller/job_runner.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "fakes.hpp"
+#include "rankexec/core/component/configuration_error.hpp"
+#include "rankexec/core/job/controller/job_event.hpp"
+#include "rankexec/core/job/store/memory_store.hpp"
+#include "unit/cli/temporary_folder.hpp"
+
+namespace rankexec::job {
+namespace {
+
+using test::FakeBackend;
+using test::FakeSites;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsSupersetOf;
+using ::testing::Not;
+
+constexpr std::chrono::seconds kLong{20};
+
+/// What the controller's engine sees of jobs, in order.
+class Recorder final : public Component {
+public:
+    void handle_event(const std::string& type, Context& context) override {
+        const auto job = context.text_or("job_id", "");
+        const std::lock_guard lock(mutex_);
+        events_.emplace_back(job, type);
+        changed_.notify_all();
+        if (on_event_) on_event_(type, context);
+    }
+    void wait_for(const std::string& job, const std::string& type) {
+        std::unique_lock lock(mutex_);
+        EXPECT_TRUE(changed_.wait_for(lock, kLong, [&] {
+            return std::ranges::find(events_, std::pair(job, type)) != events_.end();
+        })) << type;
+    }
+    [[nodiscard]] std::vector<std::string> of(const std::string& job) {
+        const std::lock_guard lock(mutex_);
+        std::vector<std::string> types;
+        for (const auto& [whose, type] : events_) {
+            if (whose == job && type != "before_check_resources") types.push_back(type);
+        }
+        return types;
+    }
+    void on_event(std::function<void(const std::string&, Context&)> callback) { on_event_ = std::move(callback); }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::vector<std::pair<std::string, std::string>> events_;
+    std::function<void(const std::string&, Context&)> on_event_;
+};
+
+class RunnerTest : public ::testing::Test {
+protected:
+    RunnerTest() {
+        StoreOptions store_options;
+        store_options.directory = folder.path() / "store";
+        store = make_memory_store(store_options);
+        recorder = &dynamic_cast<Recorder&>(engine.add("recorder", std::make_unique<Recorder>()));
+        for (const auto* site : {"a", "b", "c"}) sites.connect(site);
+        definition.name = "job";
+        definition.min_sites = 2;
+        definition.parts = {{"site", {std::string(kAllSites)}, {}}};
+        options.run.folder = folder.path() / "runs";
+        options.run.abort_timeout = std::chrono::milliseconds(200);
+        options.run.site_return_timeout = std::chrono::milliseconds(300);
+        std::filesystem::create_directories(options.run.folder);
+        parts.on_end([this](const std::string& job, const RunEnd& end) {
+            if (runner) runner->on_controller_part_end(job, end);
+        });
+    }
+    ~RunnerTest() override { runner.reset(); }
+
+    void begin() {
+        JobRunPorts ports{*store, sites, parts, engine, {}, {}, {}, {}, {}, {}, {}, {"true"}};
+        ports.unpack = [this](const std::string&,
+                              const std::filesystem::path& into) -> tl::expected<void, std::string> {
+            if (!bundle_refusal.empty()) return tl::unexpected(bundle_refusal);
+            std::filesystem::create_directories(into);
+            std::ofstream(into / "job.toml") << "name";
+            return {};
+        };
+        ports.archive = [this](const std::filesystem::path&,
+                               const std::filesystem::path& archive) -> tl::expected<void, std::string> {
+            std::ofstream(archive) << "archive";
+            const auto all = store->list();
+            for (const auto& one : *all) status_at_archive = one.status;
+            return {};
+        };
+        ports.admit = [](PartSetup&) {};
+        ports.dismiss = [](const std::string&) {};
+        ports.tell_to_end = [this](const std::string& job, const std::string& participant, const std::string&) {
+            if (participant != kControllerParticipant) return true;
+            if (!obeys) return false;
+            parts.end(job, {RunEnd::Kind::failure, ExitStatus{false, 102}, "aborted"});
+            return true;
+        };
+        ports.tell_site_lost = [](const std::string&, const std::string&, const std::string&, bool) {};
+        runner = std::make_unique<JobRunner>(options, std::move(ports), [this](const JobRecord& job) {
+            if (job.name == "broken") {
+                throw ConfigurationError(ConfigurationError::Kind::job_file, "job.toml:1: broken");
+            }
+            return definition;
+        });
+        runner->start();
+    }
+    std::string submit(const std::string& name = "job") {
+        const auto bundle = folder.path() / "bundle";
+        std::ofstream(bundle) << "bundle";
+        const auto job = store->create({{}, name, "me", {}, std::string(64, 'a')}, bundle);
+        EXPECT_TRUE(job) << job.error().message;
+        if (runner) runner->wake();
+        return job->id;
+    }
+    [[nodiscard]] JobRecord record(const std::string& job) const { return store->get(job).value(); }
+    /// Until all that the runner does for the job is done.
+    JobRecord ended(const std::string& job) {
+        const auto deadline = std::chrono::steady_clock::now() + kLong;
+        recorder->wait_for(job, job_event::kCompleted);
+        while (!runner->running().empty() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+        EXPECT_FALSE(std::filesystem::exists(options.run.folder / job)) << "its workspace is still there";
+        return record(job);
+    }
+    JobRecord failed_to_run(const std::string& job) {
+        recorder->wait_for(job, job_event::kAborted);
+        while (!runner->running().empty()) std::this_thread::yield();
+        EXPECT_FALSE(std::filesystem::exists(options.run.folder / job)) << "its workspace is still there";
+        return record(job);
+    }
+    void complete(const std::string& job) { parts.end(job, {RunEnd::Kind::success, ExitStatus{}, {}}); }
+
+    cli::TemporaryFolder folder;
+    std::unique_ptr<JobStore> store;
+    Engine engine;
+    Recorder* recorder = nullptr;
+    FakeSites sites;
+    FakeBackend parts;
+    JobDefinition definition;
+    JobRunnerOptions options;
+    std::string bundle_refusal;
+    std::atomic<bool> obeys = true;
+    std::atomic<JobStatus> status_at_archive = JobStatus::submitted;
+    std::unique_ptr<JobRunner> runner;
+};
+
+using J2_Runner = RunnerTest;
+
+TEST_F(J2_Runner, AJobGoesFromSubmittedToCompleted) {
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    EXPECT_EQ(record(job).status, JobStatus::running);
+    EXPECT_TRUE(record(job).started_at);
+    complete(job);
+    const auto done = ended(job);
+    EXPECT_EQ(done.status, JobStatus::completed) << done.reason;
+    EXPECT_THAT(done.sites, ElementsAre("a", "b", "c"));
+    EXPECT_TRUE(done.duration);
+    EXPECT_THAT(recorder->of(job), ElementsAre(job_event::kDeployToServer, job_event::kDeployToClient,
+                                               job_event::kDeployed, job_event::kStarted, job_event::kCompleted));
+    EXPECT_EQ(sites.reserved(), 0) << "what was reserved is free again";
+}
+
+TEST_F(J2_Runner, WaitsForASiteToBeThere) {
+    FakeSites nobody;
+    definition.min_sites = 4;
+    begin();
+    const auto job = submit();
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    EXPECT_EQ(record(job).status, JobStatus::submitted);
+    sites.connect("d");
+    runner->on_site_connected("d");
+    recorder->wait_for(job, job_event::kStarted);
+    complete(job);
+    (void)ended(job);
+}
+
+TEST_F(J2_Runner, AnAbortWhileItIsDeployedIsNotOverwritten) {
+    begin();
+    std::string job;
+    std::atomic<bool> once = false;
+    sites.on_request([&](const std::string& request) {
+        if (request.starts_with("deploy") && !once.exchange(true)) {
+            for (const auto& id : runner->running()) EXPECT_TRUE(runner->abort(id, "enough"));
+        }
+    });
+    job = submit();
+    const auto done = ended(job);
+    EXPECT_EQ(done.status, JobStatus::aborted);
+    EXPECT_EQ(done.reason, "enough");
+    EXPECT_TRUE(parts.starts().empty());
+    EXPECT_THAT(sites.requests(), Not(Contains(HasSubstr("start"))));
+    EXPECT_THAT(sites.requests(), Contains("forget a"));
+}
+
+TEST_F(J2_Runner, AnAbortWhileItIsStartedIsNotOverwritten) {
+    begin();
+    std::atomic<bool> once = false;
+    sites.on_request([&](const std::string& request) {
+        if (request.starts_with("start") && !once.exchange(true)) {
+            for (const auto& id : runner->running()) EXPECT_TRUE(runner->abort(id, "enough"));
+        }
+    });
+    const auto job = submit();
+    EXPECT_EQ(ended(job).status, JobStatus::aborted);
+    EXPECT_THAT(recorder->of(job), Not(Contains(job_event::kStarted)));
+    EXPECT_THAT(sites.requests(), IsSupersetOf({"abort a", "forget a", "forget b", "forget c"}));
+}
+
+TEST_F(J2_Runner, AFailureInOneJobDoesNotStopTheNext) {
+    begin();
+    const auto broken = submit("broken");
+    const auto good = submit();
+    recorder->wait_for(good, job_event::kStarted);
+    complete(good);
+    EXPECT_EQ(ended(good).status, JobStatus::completed);
+    EXPECT_EQ(record(broken).status, JobStatus::cannot_schedule);
+    EXPECT_THAT(record(broken).reason, HasSubstr("job.toml:1: broken"));
+}
+
+TEST_F(J2_Runner, AsManyJobsRunAsThereAreSlots) {
+    options.schedule.max_jobs = 3;
+    begin();
+    std::vector<std::string> jobs;
+    for (int count = 0; count < 5; ++count) jobs.push_back(submit());
+    for (int count = 0; count < 3; ++count) recorder->wait_for(jobs[count], job_event::kStarted);
+    EXPECT_EQ(runner->running().size(), 3U);
+    for (const auto& job : jobs) {
+        recorder->wait_for(job, job_event::kStarted);
+        complete(job);
+    }
+    for (const auto& job : jobs) EXPECT_EQ(ended(job).status, JobStatus::completed);
+}
+
+TEST_F(J2_Runner, AComponentMayVeto) {
+    recorder->on_event([](const std::string& type, Context& context) {
+        if (type == "before_check_resources") context.set("job_veto", "not on Sundays");
+    });
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kAborted);
+    EXPECT_EQ(record(job).status, JobStatus::cannot_schedule);
+    EXPECT_THAT(record(job).reason, HasSubstr("not on Sundays"));
+}
+
+using J3_Deploy = RunnerTest;
+
+TEST_F(J3_Deploy, ToTheControllerFirstAndItsFailureIsFatal) {
+    bundle_refusal = "it holds ../etc";
+    begin();
+    const auto job = submit();
+    const auto done = failed_to_run(job);
+    EXPECT_EQ(done.status, JobStatus::failed_to_run);
+    EXPECT_THAT(done.reason, HasSubstr("../etc"));
+    ASSERT_EQ(done.deploy_detail.size(), 1U);
+    EXPECT_FALSE(done.deploy_detail.front().ok);
+    EXPECT_THAT(sites.requests(), Not(Contains(HasSubstr("deploy"))));
+    EXPECT_EQ(sites.reserved(), 0);
+}
+
+TEST_F(J3_Deploy, SitesThatFailAreLeftOut) {
+    sites.answer("deploy", "b", "disk full");
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    EXPECT_THAT(record(job).sites, ElementsAre("a", "c"));
+    EXPECT_THAT(sites.requests(), Not(Contains("start b")));
+    const auto detail = record(job).deploy_detail;
+    EXPECT_THAT(detail, Contains(DeployOutcome{"b", false, "disk full"}));
+    complete(job);
+    EXPECT_EQ(ended(job).status, JobStatus::completed);
+    EXPECT_THAT(sites.requests(), Contains("forget b")) << "nothing is left there";
+}
+
+TEST_F(J3_Deploy, FewerThanNeededFailTheJob) {
+    sites.answer("deploy", "b", "disk full");
+    sites.answer("deploy", "c", "no answer");
+    begin();
+    const auto done = failed_to_run(submit());
+    EXPECT_EQ(done.status, JobStatus::failed_to_run);
+    EXPECT_THAT(done.reason, HasSubstr("disk full"));
+    EXPECT_THAT(done.reason, HasSubstr("needs 2"));
+    EXPECT_EQ(done.deploy_detail.size(), 4U) << "the detail is kept";
+    EXPECT_TRUE(parts.starts().empty());
+}
+
+TEST_F(J3_Deploy, ARequiredSiteThatFailsFailsTheJob) {
+    definition.required_sites = {"b"};
+    sites.answer("deploy", "b", "disk full");
+    begin();
+    const auto done = failed_to_run(submit());
+    EXPECT_EQ(done.status, JobStatus::failed_to_run);
+    EXPECT_THAT(done.reason, HasSubstr("required site b"));
+}
+
+using J4_Start = RunnerTest;
+
+TEST_F(J4_Start, TheControllerPartFirst) {
+    begin();
+    std::atomic<int> started_before = -1;
+    sites.on_request([&](const std::string& request) {
+        if (request == "start a") started_before = static_cast<int>(parts.starts().size());
+    });
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    EXPECT_EQ(started_before, 1);
+    complete(job);
+    (void)ended(job);
+}
+
+TEST_F(J4_Start, ARequiredSiteThatDoesNotStartFailsTheJob) {
+    definition.required_sites = {"c"};
+    sites.answer("start", "c", "no such program");
+    begin();
+    const auto done = failed_to_run(submit());
+    EXPECT_EQ(done.status, JobStatus::failed_to_run);
+    EXPECT_THAT(done.reason, HasSubstr("no such program"));
+    EXPECT_THAT(sites.requests(), IsSupersetOf({"abort a", "abort b", "forget c"})) << "what was started is stopped";
+    EXPECT_FALSE(parts.runs(done.id));
+}
+
+TEST_F(J4_Start, OthersAreLeftOutAndListed) {
+    sites.answer("start", "c", "no such program");
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    EXPECT_THAT(record(job).sites, ElementsAre("a", "b"));
+    const auto events = store->events(job);
+    EXPECT_TRUE(std::ranges::any_of(*events, [](const JobEvent& event) {
+        return event.type == job_event::kSiteLeftOut && event.text == "c: not started: no such program";
+    }));
+    complete(job);
+    (void)ended(job);
+}
+
+TEST_F(J4_Start, AControllerPartThatDoesNotStartFailsTheJob) {
+    parts.refusal = "no more processes";
+    begin();
+    const auto done = failed_to_run(submit());
+    EXPECT_EQ(done.status, JobStatus::failed_to_run);
+    EXPECT_THAT(done.reason, HasSubstr("no more processes"));
+    EXPECT_THAT(sites.requests(), Contains("forget a"));
+}
+
+class J5_End : public RunnerTest {
+protected:
+    JobRecord after(const RunEnd& end, const std::string& report = {}) {
+        begin();
+        const auto job = submit();
+        recorder->wait_for(job, job_event::kStarted);
+        if (!report.empty()) runner->on_report(job, report);
+        parts.end(job, end);
+        return ended(job);
+    }
+};
+
+TEST_F(J5_End, WithoutAFailureIsCompleted) {
+    EXPECT_EQ(after({RunEnd::Kind::success, ExitStatus{}, {}}).status, JobStatus::completed);
+    EXPECT_EQ(status_at_archive, JobStatus::running) << "archived before the final status is there";
+}
+
+TEST_F(J5_End, AReportedFailureIsAnExecutionException) {
+    const auto done = after({RunEnd::Kind::failure, ExitStatus{false, 101}, "exit code 101"}, "round 3: no answer");
+    EXPECT_EQ(done.status, JobStatus::execution_exception);
+    EXPECT_EQ(done.reason, "round 3: no answer");
+    EXPECT_THAT(sites.requests(), IsSupersetOf({"abort a", "abort b", "abort c"}));
+}
+
+TEST_F(J5_End, AKillWithoutAReportIsAbnormal) {
+    const auto done = after({RunEnd::Kind::killed, ExitStatus{true, 9}, "signal 9 (SIGKILL)"});
+    EXPECT_EQ(done.status, JobStatus::abnormal);
+    EXPECT_THAT(done.reason, HasSubstr("SIGKILL"));
+}
+
+TEST_F(J5_End, AnExitCodeWithoutAReportIsAnExecutionException) {
+    EXPECT_EQ(after({RunEnd::Kind::failure, ExitStatus{false, 7}, "exit code 7"}).status,
+              JobStatus::execution_exception);
+}
+
+TEST_F(J5_End, TooFewSitesLeftEndTheJob) {
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    runner->on_site_part_end("a", job, "failure", "exit code 1");
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_EQ(record(job).status, JobStatus::running) << "two are enough";
+    runner->on_site_part_end("b", job, "killed", "signal 9");
+    const auto done = ended(job);
+    EXPECT_EQ(done.status, JobStatus::execution_exception);
+    EXPECT_THAT(done.reason, HasSubstr("exit code 1"));
+    EXPECT_FALSE(parts.runs(job));
+}
+
+TEST_F(J5_End, ASiteThatIsAwayForTooLongCountsAsLost) {
+    definition.required_sites = {"c"};
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    runner->on_site_lost("b");
+    runner->on_site_connected("b");
+    runner->on_site_lost("c");
+    const auto done = ended(job);
+    EXPECT_EQ(done.status, JobStatus::abnormal);
+    EXPECT_THAT(done.reason, HasSubstr("required site c"));
+}
+
+using J6_Stop = RunnerTest;
+
+TEST_F(J6_Stop, AJobThatWaitsIsAbortedAtOnce) {
+    definition.min_sites = 9;
+    begin();
+    const auto job = submit();
+    const auto aborted = runner->abort(job, "changed my mind");
+    ASSERT_TRUE(aborted);
+    EXPECT_EQ(aborted->status, JobStatus::aborted);
+    EXPECT_TRUE(parts.starts().empty());
+}
+
+TEST_F(J6_Stop, SitesFirstThenTheControllerPartInBand) {
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    EXPECT_TRUE(runner->abort(job, "enough"));
+    const auto done = ended(job);
+    EXPECT_EQ(done.status, JobStatus::aborted);
+    EXPECT_EQ(done.reason, "enough");
+    EXPECT_TRUE(parts.stops().empty()) << "no force was needed";
+    EXPECT_TRUE(store->workspace(job)) << "an aborted job's workspace is archived too";
+    EXPECT_THAT(recorder->of(job), IsSupersetOf({job_event::kAborted, job_event::kCompleted}));
+}
+
+TEST_F(J6_Stop, ByForceWhenItDoesNotObey) {
+    obeys = false;
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    EXPECT_TRUE(runner->abort(job, "enough"));
+    EXPECT_EQ(ended(job).status, JobStatus::aborted);
+    EXPECT_THAT(parts.stops(), ElementsAre(job));
+}
+
+TEST_F(J6_Stop, AFinishedJobSaysSo) {
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    complete(job);
+    (void)ended(job);
+    const auto again = runner->abort(job, "too late");
+    ASSERT_FALSE(again);
+    EXPECT_EQ(again.error().status, JobStatus::completed);
+    EXPECT_EQ(record(job).status, JobStatus::completed);
+}
+
+TEST_F(J6_Stop, AnActiveJobIsNotDeleted) {
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    EXPECT_FALSE(runner->remove(job));
+    complete(job);
+    (void)ended(job);
+    EXPECT_TRUE(runner->remove(job));
+    EXPECT_FALSE(store->get(job));
+}
+
+class J7_Restart : public RunnerTest {
+protected:
+    /// A job that was running when its controller was ended.
+    std::string left_behind() {
+        begin();
+        const auto job = submit();
+        recorder->wait_for(job, job_event::kStarted);
+        runner->stop();
+        runner.reset();
+        EXPECT_EQ(record(job).status, JobStatus::running);
+        return job;
+    }
+};
+
+TEST_F(J7_Restart, PartsThatLiveAreTakenOver) {
+    const auto job = left_behind();
+    for (const auto* site : {"a", "b", "c"}) sites.has(site, PartState::Stage::running);
+    begin();
+    parts.wait_until_started(job);
+    recorder->wait_for(job, job_event::kRestored);
+    EXPECT_EQ(record(job).incarnation, 2);
+    complete(job);
+    EXPECT_EQ(ended(job).status, JobStatus::completed);
+    EXPECT_EQ(std::ranges::count(sites.requests(), "start a"), 1) << "none is started twice";
+}
+
+TEST_F(J7_Restart, ItHoldsItsSlot) {
+    const auto job = left_behind();
+    for (const auto* site : {"a", "b", "c"}) sites.has(site, PartState::Stage::running);
+    begin();
+    const auto next = submit();
+    parts.wait_until_started(job);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    EXPECT_EQ(record(next).status, JobStatus::submitted);
+    complete(job);
+    (void)ended(job);
+    recorder->wait_for(next, job_event::kStarted);
+    complete(next);
+    EXPECT_EQ(ended(next).status, JobStatus::completed);
+}
+
+TEST_F(J7_Restart, SitesThatHaveLostTheirPartCountAsLost) {
+    const auto job = left_behind();
+    sites.has("a", PartState::Stage::running);
+    sites.has("b", PartState::Stage::ended, "killed");
+    begin();
+    const auto done = ended(job);
+    EXPECT_EQ(done.status, JobStatus::abnormal) << done.reason;
+    EXPECT_EQ(std::ranges::count(sites.requests(), "start b"), 1) << "no part runs twice";
+}
+
+TEST_F(J7_Restart, WithoutRestoringItIsAbandoned) {
+    const auto job = left_behind();
+    options.restore = JobRunnerOptions::Restore::abandon;
+    begin();
+    recorder->wait_for(job, job_event::kAborted);
+    EXPECT_EQ(record(job).status, JobStatus::abandoned);
+    EXPECT_THAT(sites.requests(), IsSupersetOf({"forget a", "forget b", "forget c"}));
+}
+
+TEST_F(J7_Restart, TakenOverByAnotherControllerItIsAbnormal) {
+    const auto job = left_behind();
+    options.restore = JobRunnerOptions::Restore::take_over;
+    begin();
+    recorder->wait_for(job, job_event::kAborted);
+    EXPECT_EQ(record(job).status, JobStatus::abnormal);
+}
+
+}  // namespace
+}  // namespace rankexec::job

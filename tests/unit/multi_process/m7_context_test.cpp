@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+
+#include "rankexec/tests/unit/multi_process/engine_group.hpp"
+
+namespace rankexec {
+namespace {
+
+class M7_Context : public EngineGroup {};
+INSTANTIATE_TEST_SUITE_P(, M7_Context, kTransports, name_of);
+
+TEST_P(M7_Context, ARanksContextHoldsRankAndWorldSizeWhichNeverComeBack) {
+    start(options_for(2));
+    EXPECT_EQ(executor->execute("echo", {}, context, abort).header("world_size")->integer_or(-1), 2);
+    EXPECT_FALSE(context.get(property::kRank));
+    EXPECT_FALSE(context.get(property::kWorldSize));
+}
+
+}  // namespace
+}  // namespace rankexec
