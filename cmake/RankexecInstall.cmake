@@ -16,6 +16,13 @@ set(public_headers
     core/executor/group_lifecycle.hpp
     core/executor/group_options.hpp
     core/executor/multi_process_executor.hpp
+    core/executor/outside/group_program_launcher.hpp
+    core/executor/outside/launcher.hpp
+    core/executor/outside/launcher_executor.hpp
+    core/executor/outside/rank_group_launcher.hpp
+    core/executor/outside/subprocess_launcher.hpp
+    core/executor/outside/task_exchange_options.hpp
+    core/executor/outside/task_exchanger.hpp
     core/executor/rank_group.hpp
     core/launch/rank_launcher.hpp
     core/model/context.hpp
@@ -30,8 +37,20 @@ set(public_headers
     core/model/tensor_buffer.hpp
     core/model/value.hpp
     core/system/event_loop.hpp
+    core/system/unique_fd.hpp
+    ipc/pipe/file_pipe.hpp
+    ipc/pipe/message_file.hpp
+    ipc/pipe/pipe.hpp
+    ipc/pipe/pipe_codec.hpp
+    ipc/pipe/pipe_folders.hpp
+    ipc/pipe/pipe_handler_options.hpp
+    ipc/pipe/pipe_message.hpp
+    ipc/pipe/wait_room.hpp
+    ipc/pipe/zeromq_pipe.hpp
+    ipc/wire/codec.hpp
     ipc/wire/limits.hpp
     ipc/wire/messages.hpp
+    worker/agent/agent.hpp
     worker/worker.hpp)
 foreach(header IN LISTS public_headers)
   cmake_path(GET header PARENT_PATH folder)
@@ -45,7 +64,10 @@ function(rankexec_run_path target directory)
   set_target_properties(${target} PROPERTIES INSTALL_RPATH "$ORIGIN/${to_libraries}")
 endfunction()
 
-foreach(library IN ITEMS base core worker)
+foreach(library IN ITEMS base core worker agent job)
+  if(NOT TARGET rankexec_${library})
+    continue()
+  endif()
   # In the build tree the same: CMake would otherwise pad an empty path with colons, each of which means the current
   # directory.
   set_target_properties(rankexec_${library} PROPERTIES INSTALL_RPATH "$ORIGIN" BUILD_WITH_INSTALL_RPATH ON)
@@ -87,6 +109,7 @@ endfunction()
 rankexec_pkg_config(base "Values, contexts, components: what applications and workers share" "")
 rankexec_pkg_config(core "Drives a group of rank processes from one process" "rankexec-base = ${PROJECT_VERSION}")
 rankexec_pkg_config(worker "The runtime of a rank's worker program" "rankexec-base = ${PROJECT_VERSION}")
+rankexec_pkg_config(agent "For programs that work for an executor without being its ranks" "rankexec-base = ${PROJECT_VERSION}")
 
 # --- documents -----------------------------------------------------------------------------------
 foreach(document IN ITEMS README.md ARCHITECTURE.md CHANGELOG.md SECURITY.md LICENSE ipc/wire/PROTOCOL.md ipc/pipe/PROTOCOL.md docs)

@@ -3,6 +3,8 @@
 
 import statistics
 
+from plan import SAME_ADDRESSES
+
 PASS = "pass"
 
 
@@ -45,6 +47,12 @@ def at_most(figures, row, factor, ours, limit, checked=()):
     verdict = verdict_of(ratio <= factor, figures, (limit, *checked))
     return Row(row, goal, f"{ratio:.2f}x", time_text(figures.median(ours)), time_text(figures.median(limit)), verdict,
                ratio)
+
+
+def both_ways(figures, row, ranks, ours, limit, checked=(), factor=1.5):
+    """A row as started by default and, of several ranks, one at the same addresses."""
+    kinds = ("", SAME_ADDRESSES) if ranks > 1 else ("",)
+    return [at_most(figures, row + kind, factor, ours + kind, limit, checked) for kind in kinds]
 
 
 def faster(figures, row, factor, ours, other):
@@ -93,8 +101,8 @@ def rows(figures):
     raw = {ranks: f"ring rank0 {ranks}" for ranks in (1, 4, 8)}
     for ranks in (1, 4, 8, 16, 32):
         checked = (raw[ranks], f"ring codec rank0 {ranks}") if ranks in raw else ()
-        table.append(at_most(figures, f"round trip, {ranks_text(ranks)}", 1.5, f"round-trip {ranks}",
-                             f"ring codec {ranks}", checked))
+        table += both_ways(figures, f"round trip, {ranks_text(ranks)}", ranks, f"round-trip {ranks}",
+                           f"ring codec {ranks}", checked)
     for ranks in (4, 8):
         table.append(faster(figures, f"round trip, {ranks_text(ranks)}", 8, f"round-trip {ranks}",
                             f"zmq ipc rank0 {ranks}"))
@@ -102,12 +110,12 @@ def rows(figures):
         after = f", after {milliseconds} ms"
         for ranks in (1, 4, 8):
             row = f"round trip, {ranks_text(ranks)}{after}"
-            table.append(at_most(figures, row, 1.5, f"round-trip {ranks}{after}", f"ring codec {ranks}{after}",
-                                 (f"ring rank0 {ranks}{after}",)))
+            table += both_ways(figures, row, ranks, f"round-trip {ranks}{after}", f"ring codec {ranks}{after}",
+                               (f"ring rank0 {ranks}{after}",))
             table.append(faster(figures, row, 1, f"round-trip {ranks}{after}", f"zmq ipc rank0 {ranks}{after}"))
     for ranks in (1, 4, 8, 16, 32):
-        table.append(at_most(figures, f"answers of all, {ranks_text(ranks)}", 1.5, f"all-results {ranks}",
-                             f"ring codec all {ranks}", (raw[ranks],) if ranks in raw else ()))
+        table += both_ways(figures, f"answers of all, {ranks_text(ranks)}", ranks, f"all-results {ranks}",
+                           f"ring codec all {ranks}", (raw[ranks],) if ranks in raw else ())
     table.append(codec(figures))
     table.append(at_most(figures, "64 MiB to 8 ranks, ordinary", 1.25, "hand-out 8", "payload 8"))
     table.append(absolute(figures, "64 MiB to 8 ranks, built in place", "hand-out in_place 8", 100))
@@ -121,7 +129,7 @@ def rows(figures):
     table.append(rate(figures, "events per second, 8 ranks, one way", "event-stream 8", 300_000))
     table.append(at_most(figures, "start of 8 ranks until ready", 2, "start 8", "spawn worker 8", ("spawn bare 8",)))
     table.append(absolute(figures, "finalise of 8 ranks", "stop 8", 10_000))
-    table.append(at_most(figures, "64 B over tcp, 8 ranks, CURVE", 1.2, "tcp 8", "zmq tcp 8"))
+    table += both_ways(figures, "64 B over tcp, 8 ranks, CURVE", 8, "tcp 8", "zmq tcp 8", factor=1.2)
     return table
 
 

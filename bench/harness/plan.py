@@ -6,6 +6,8 @@ import typing
 
 MIB = 1 << 20
 PAYLOAD = 64 * MIB
+SAME_ADDRESSES = ", same addresses"
+WITHOUT_RANDOM = ("setarch", "-R")
 
 
 @dataclasses.dataclass
@@ -32,6 +34,14 @@ def ours(name, words, scenario, ranks, **more):
                  ranks=ranks, **more)
 
 
+def at_same_addresses(name, words, scenario, ranks, **more):
+    """Without randomised addresses, as setarch(8) starts it: the limit's processes are forks of one, and so have theirs
+    in common."""
+    return Entry(f"{name}{SAME_ADDRESSES}", lambda programs: programs.ours(
+        "--scenario", scenario, "-n", str(ranks), *words, before=WITHOUT_RANDOM), scenario,
+                 "rankexec, same addresses", ranks, **more)
+
+
 def round_trips(quick):
     few = "1000" if quick else "3000"
     # What the table compares is the steady state; that a group needs a while to get there is told beside it.
@@ -39,8 +49,12 @@ def round_trips(quick):
     for ranks in (1, 4, 8, 16, 32):
         yield limit(f"ring codec {ranks}", [ranks, few, 0, "codec"], "round-trip", ranks)
         yield ours(f"round-trip {ranks}", steady, "round-trip", ranks)
+        if ranks > 1:
+            yield at_same_addresses(f"round-trip {ranks}", steady, "round-trip", ranks)
         yield limit(f"ring codec all {ranks}", [ranks, few, 0, "codec", "all"], "all-results", ranks)
         yield ours(f"all-results {ranks}", steady, "all-results", ranks)
+        if ranks > 1:
+            yield at_same_addresses(f"all-results {ranks}", steady, "all-results", ranks)
     for ranks in (1, 4, 8):
         yield limit(f"ring rank0 {ranks}", [ranks, few, 0, "rank0"], "", ranks)
         yield limit(f"ring codec rank0 {ranks}", [ranks, few, 0, "codec", "rank0"], "", ranks)
@@ -59,8 +73,10 @@ def silences(quick):
             more = {"silence_us": silence}
             after = f", after {milliseconds} ms"
             yield limit(f"ring codec {ranks}{after}", [ranks, few, silence, "codec"], "round-trip", ranks, **more)
-            yield ours(f"round-trip {ranks}{after}", ["--silence", str(milliseconds), "--repetitions", few], "round-trip",
-                       ranks, **more)
+            words = ["--silence", str(milliseconds), "--repetitions", few]
+            yield ours(f"round-trip {ranks}{after}", words, "round-trip", ranks, **more)
+            if ranks > 1:
+                yield at_same_addresses(f"round-trip {ranks}{after}", words, "round-trip", ranks, **more)
             yield limit(f"zmq ipc rank0 {ranks}{after}", ["ipc", ranks, 64, few, silence, "rank0"], "round-trip", ranks,
                         "zmq", subject="bare ZeroMQ, ipc", **more)
             yield limit(f"ring rank0 {ranks}{after}", [ranks, few, silence, "rank0"], "", ranks)
@@ -115,6 +131,7 @@ def rest(quick):
     yield ours("death 8", ["--repetitions", few, "--warm-up", "0"], "death", 8)
     yield limit("zmq tcp 8", ["tcp", 8, 64, 500, 0, "curve", "hand_over"], "", 8, "zmq")
     yield Entry("tcp 8", lambda programs: programs.ours_over_tcp("8", "500"), "", ranks=8)
+    yield Entry(f"tcp 8{SAME_ADDRESSES}", lambda programs: programs.ours_over_tcp("8", "500", WITHOUT_RANDOM), "", ranks=8)
 
 
 def peers(quick):

@@ -39,19 +39,19 @@ class Programs:
     def worker_start(self, count, rounds):
         return self.limit("spawn", count, rounds, self.bin / "rankexec-bench-worker", "--one-byte")
 
-    def ours(self, *words):
-        """The one measurement of a case."""
-        text = output_of([self.bin / "rankexec", "bench", "--json", "-", *words])
+    def ours(self, *words, before=()):
+        """The one measurement of a case; `before`: a command that runs ours."""
+        text = output_of([*before, self.bin / "rankexec", "bench", "--json", "-", *words])
         measurement = json.loads(text)["measurements"][0]
         if "failure" in measurement:
             raise Unavailable(measurement["failure"])
         return measurement
 
-    def ours_over_tcp(self, ranks, repetitions):
+    def ours_over_tcp(self, ranks, repetitions, before=()):
         if os.geteuid() != 0:
             raise Unavailable("only root can make ranks take this host for another one, so that they come over tcp")
         measurement = self.ours("--scenario", "round-trip", "-n", ranks, "--repetitions", repetitions, "--launcher",
-                                "command", "--command-template", f"{FOLDER}/other_host {{n}} {{rank_program}}")
+                                "command", "--command-template", f"{FOLDER}/other_host {{n}} {{rank_program}}", before=before)
         if measurement["channel"] != "tcp+curve":
             raise Unavailable(f"the ranks came over {measurement['channel']}")
         return measurement
