@@ -189,12 +189,13 @@ void ExchangerSession::abort_task(const std::string& id, const std::string& why)
 }
 
 void ExchangerSession::end(const std::string& why, std::function<void()> done) {
-    const bool there = has_agent(state_);
     if (open_) open_->why = why;
     step(E::end);
     auto& loop = endpoint_->loop();
     for (const auto timer : {heartbeat_, silence_, dead_}) loop.cancel(timer);
-    if (!there || !options_.say_bye) return done();
+    // Whoever is connected is told, though it may not have answered to a heartbeat since: as one whose connection was
+    // cut, whose result was the first to come after it.
+    if (!options_.say_bye) return done();
     const auto bye = endpoint_->encode(exchange::Bye{why});
     if (!bye || !endpoint_->send(*bye)) return done();
     bye_id_ = bye->message.id;

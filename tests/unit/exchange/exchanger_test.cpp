@@ -571,6 +571,17 @@ TEST_F(I9_EndOfRun, NorForAnAgentThatIsNotThere) {
     ended.get();
 }
 
+TEST_F(I9_EndOfRun, SaysByeToAnAgentThatHasNotYetAnsweredToAHeartbeat) {
+    auto options = exchanger_options();
+    options.disconnected_after = kLong;
+    begin(options);
+    RawEnd agent(RawEnd::Side::agent, place());
+    (void)agent.expect<Heartbeat>();
+    auto ended = std::async(std::launch::async, [&] { exchanger->finalise(); });
+    (void)agent.send(ByeAnswer{}, agent.expect<Bye>().id);
+    ended.get();
+}
+
 TEST_F(I9_EndOfRun, SaysNothingOnRequest) {
     auto options = exchanger_options();
     options.say_bye = false;
