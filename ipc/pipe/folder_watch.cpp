@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
-#include <sys/vfs.h>
 
 #include <algorithm>
 #include <array>
@@ -12,23 +11,10 @@
 #include <string>
 #include <utility>
 
+#include "rankexec/core/system/local_file_system.hpp"
 #include "rankexec/core/system/log.hpp"
 
 namespace rankexec::pipe {
-namespace {
-
-/// Those of statfs(2) whose every change comes through this kernel: ext2 to ext4, XFS, Btrfs, tmpfs, ramfs, overlay,
-/// F2FS, ZFS. On any other one, another host may be at work.
-constexpr std::array<std::uint32_t, 8> kLocal{0xEF53,     0x58465342, 0x9123683E, 0x01021994,
-                                              0x858458f6, 0x794c7630, 0xF2F52010, 0x2FC12FC1};
-
-bool is_local(int folder) {
-    struct statfs status {};
-    return ::fstatfs(folder, &status) == 0 &&
-           std::ranges::find(kLocal, static_cast<std::uint32_t>(status.f_type)) != kLocal.end();
-}
-
-}  // namespace
 
 FolderWatch::FolderWatch(const std::vector<int>& folders, std::function<void()> on_change)
     : on_change_(std::move(on_change)),
@@ -46,7 +32,7 @@ FolderWatch::FolderWatch(const std::vector<int>& folders, std::function<void()> 
             "fs.inotify.max_user_instances");
         return;
     }
-    sees_all_ = std::ranges::all_of(folders, is_local);
+    sees_all_ = std::ranges::all_of(folders, on_local_file_system);
     thread_ = std::thread([this] { run(); });
 }
 

@@ -26,7 +26,7 @@ using std::chrono::milliseconds;
 
 /// What the controller may wait with an answer for something to happen.
 constexpr milliseconds kLongestWait{30'000};
-/// Where it does not wait: between two questions.
+/// Where it has answered at once that there is no more: before the next question.
 constexpr milliseconds kPause{500};
 
 int print_record(const job::JobRecord& record, bool json) {

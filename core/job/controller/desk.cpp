@@ -50,6 +50,7 @@ void Desk::stop() {
         for (auto& waiting : waiting_)
             waiting.answer(Shareable::failed(ReturnCode::task_aborted, "the controller ends"));
         waiting_.clear();
+        logs_.close();
     });
     loop_.stop();
     thread_.join();
@@ -86,7 +87,7 @@ void Desk::serve() {
     });
     ports_.hub.handle(topic::kLogs, [this](hub::Request&& request, hub::Answer answer) {
         loop_.post([this, request = std::move(request), answer = std::move(answer)]() mutable {
-            site_logs(std::move(request), std::move(answer));
+            logs(std::move(request), std::move(answer));
         });
     });
     take(topic::kSiteState, &Desk::site_state, false);
@@ -339,7 +340,10 @@ Shareable Desk::overview(const hub::Request& /*request*/) {
 // ---- wait -------------------------------------------------------------------------------------
 
 void Desk::on_job_event(const std::string& job) {
-    loop_.post([this, job] { look_at_waiting(job); });
+    loop_.post([this, job] {
+        look_at_waiting(job);
+        logs_.look();
+    });
 }
 
 void Desk::wait(hub::Request&& request, hub::Answer answer) {
@@ -349,7 +353,7 @@ void Desk::wait(hub::Request&& request, hub::Answer answer) {
         const auto* timeout = request.content.header("timeout_ms");
         waiting_.push_back({record.id, version == nullptr ? -1 : version->integer_or(-1), std::move(answer)});
         const auto entry = std::prev(waiting_.end());
-        const auto limit = std::clamp<std::int64_t>(timeout == nullptr ? 0 : timeout->integer_or(0), 0, 3'600'000);
+        const auto limit = std::clamp<std::int64_t>(timeout == nullptr ? 0 : timeout->integer_or(0), 0, topic::kLongestWaitMs);
         entry->timer = loop_.call_after(std::chrono::milliseconds(limit), [this, entry] {
             entry->over = true;
             look_at_waiting(std::string(entry->job));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <list>
@@ -15,6 +17,7 @@
 #include <tl/expected.hpp>
 
 #include "rankexec/core/component/engine.hpp"
+#include "rankexec/core/job/backend/log_reader.hpp"
 #include "rankexec/core/job/bundle/bundle.hpp"
 #include "rankexec/core/job/controller/hub_sites.hpp"
 #include "rankexec/core/job/controller/job_runner.hpp"
@@ -71,6 +74,12 @@ public:
 
 private:
     using Handler = Shareable (Desk::*)(const hub::Request&);
+    struct LogOrder {
+        std::string job;
+        std::string participant;
+        std::int64_t offset = 0;
+        std::chrono::milliseconds patience{0};
+    };
     struct Waiting {
         std::string job;
         std::int64_t version = 0;
@@ -95,14 +104,16 @@ private:
     Shareable submit_end(const hub::Request& request);
     Shareable list(const hub::Request& request);
     Shareable show(const hub::Request& request);
-    Shareable logs(const hub::Request& request);
     Shareable abort(const hub::Request& request);
     Shareable remove(const hub::Request& request);
     Shareable download(const hub::Request& request);
     Shareable overview(const hub::Request& request);
+    void logs(hub::Request&& request, hub::Answer answer);
+    void site_log(const LogOrder& order, hub::Answer answer);
+    [[nodiscard]] Shareable kept_log(const JobRecord& record, const std::string& participant, std::int64_t offset) const;
+    [[nodiscard]] bool is_over(const std::string& job) const;
     void wait(hub::Request&& request, hub::Answer answer);
     void look_at_waiting(const std::string& job);
-    void site_logs(hub::Request&& request, hub::Answer answer);
     // Sites:
     Shareable site_state(const hub::Request& request);
     Shareable part_ended(const hub::Request& request);
@@ -123,6 +134,7 @@ private:
     Uploads uploads_;
     EventLoop loop_;
     std::list<Waiting> waiting_;
+    LogReader logs_{loop_};
     mutable std::mutex mutex_;
     std::map<std::string, EnrolledPeer> enrolled_;
     bool stopped_ = false;

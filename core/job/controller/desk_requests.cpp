@@ -37,6 +37,12 @@ std::pair<Bytes, std::int64_t> piece_of(const fs::path& file, std::int64_t offse
     return {std::move(piece), size};
 }
 
+Shareable log_piece(Bytes&& piece, bool ended) {
+    auto content = with({{"ended", ended}});
+    content.body = std::move(piece);
+    return content;
+}
+
 }  // namespace
 
 // ---- users: jobs that are there ---------------------------------------------------------------
@@ -79,56 +85,72 @@ Shareable Desk::download(const hub::Request& request) {
 }
 
 /// A part's log: while the job is active where the part writes it, later from the archive of its workspace.
-void Desk::site_logs(hub::Request&& request, hub::Answer answer) {
+void Desk::logs(hub::Request&& request, hub::Answer answer) {
     try {
         if (!request.from.starts_with("user/")) throw Refusal(request.from + " may not ask for that");
         const auto record = job_of(request);
         auto participant = text_in(request.content, "participant");
         if (participant.empty()) participant = kControllerParticipant;
         if (const auto error = name_error(participant); !error.empty()) throw Refusal(error);
-        const auto offset = number_in(request.content, "offset", 0);
-        Value::Array all{Value(kControllerParticipant)};
-        for (const auto& site : record.sites) all.push_back(site);
-        const auto headers = [all](bool ended) { return Value::Map{{"ended", ended}, {"participants", all}}; };
-        const bool active = !is_final(record.status) || fs::exists(options_.runs / record.id);
-        if (active && participant != kControllerParticipant) {
-            auto asked = with(
-                {{"job", record.id}, {"offset", offset}, {"bytes", static_cast<std::int64_t>(topic::kChunkBytes)}});
-            ports_.hub.request("site/" + participant, topic::kReadLog, std::move(asked), kSiteAnswer,
-                               [answer, headers](hub::Reply&& reply) {
-                                   if (!reply) return answer(refused(reply.error().message));
-                                   if (!reply->ok()) return answer(std::move(*reply));
-                                   const auto* ended = reply->header("ended");
-                                   auto content = with(headers(ended != nullptr && ended->boolean_or(false)));
-                                   content.body = std::move(reply->body);
-                                   answer(std::move(content));
-                               });
-            return;
+        const auto offset = number_in(request.content, "offset");
+        if (is_over(record.id)) return answer(kept_log(record, participant, offset));
+        const Milliseconds patience(
+            std::clamp<std::int64_t>(number_in(request.content, "timeout_ms"), 0, topic::kLongestWaitMs));
+        if (participant != kControllerParticipant) {
+            return site_log({record.id, participant, offset, patience}, std::move(answer));
         }
-        auto content = with(headers(!active));
-        if (active) {
-            const auto file = options_.runs / record.id / "controller.log";
-            if (fs::exists(file)) {
-                content.body = piece_of(file, offset).first;
-            } else {
-                content.body = Bytes{};
-            }
-        } else if (const auto archive = ports_.store.workspace(record.id); archive) {
-            const auto text = read_from_archive(*archive, participant + ".log");
-            if (!text) throw Refusal("there is no log of " + participant + ": " + text.error());
-            const auto from =
-                std::min<std::size_t>(static_cast<std::size_t>(std::max<std::int64_t>(offset, 0)), text->size());
-            const auto rest = std::string_view(*text).substr(from, topic::kChunkBytes);
-            const auto bytes = std::as_bytes(std::span(rest));
-            content.headers["ended"] = from + rest.size() == text->size();
-            content.body = Bytes(bytes.begin(), bytes.end());
-        } else {
-            throw Refusal("job " + record.id + " has never run, and has no logs");
-        }
-        answer(std::move(content));
+        logs_.ask({options_.runs / record.id / "controller.log", offset, topic::kChunkBytes, patience,
+                   [this, id = record.id] { return is_over(id); },
+                   [answer](Bytes&& piece, bool /*over*/) { answer(log_piece(std::move(piece), false)); }});
     } catch (const std::exception& error) {
         answer(refused(error.what()));
     }
+}
+
+/// Of a part that a site has. As long as the site does not have it, and may get it, there is no more of it.
+void Desk::site_log(const LogOrder& order, hub::Answer answer) {
+    auto asked = with({{"job", order.job},
+                       {"offset", order.offset},
+                       {"bytes", static_cast<std::int64_t>(topic::kChunkBytes)},
+                       {"timeout_ms", order.patience.count()}});
+    const auto on_reply = [this, order, answer = std::move(answer)](hub::Reply&& reply) {
+        if (!reply) return answer(refused(reply.error().message));
+        if (reply->ok()) {
+            const auto* ended = reply->header("ended");
+            reply->headers = {{"ended", ended != nullptr && ended->boolean_or(false)}};
+            return answer(std::move(*reply));
+        }
+        if (order.patience.count() == 0) return answer(std::move(*reply));
+        loop_.post([this, order, answer] {
+            const auto record = ports_.store.get(order.job);
+            if (!record) return answer(refused(record.error().message));
+            logs_.ask({{}, 0, 0, order.patience,
+                       [this, job = order.job, status = record->status] {
+                           const auto now = ports_.store.get(job);
+                           return !now || now->status != status || is_over(job);
+                       },
+                       [answer](Bytes&& piece, bool /*changed*/) { answer(log_piece(std::move(piece), false)); }});
+        });
+    };
+    ports_.hub.request("site/" + order.participant, topic::kReadLog, std::move(asked), order.patience + kSiteAnswer,
+                       on_reply);
+}
+
+/// Ended, and cleaned up.
+bool Desk::is_over(const std::string& job) const {
+    const auto record = ports_.store.get(job);
+    return (!record || is_final(record->status)) && !fs::exists(options_.runs / job);
+}
+
+Shareable Desk::kept_log(const JobRecord& record, const std::string& participant, std::int64_t offset) const {
+    const auto archive = ports_.store.workspace(record.id);
+    if (!archive) throw Refusal("job " + record.id + " has never run, and has no logs");
+    const auto text = read_from_archive(*archive, participant + ".log");
+    if (!text) throw Refusal("there is no log of " + participant + ": " + text.error());
+    const auto from = std::min<std::size_t>(static_cast<std::size_t>(std::max<std::int64_t>(offset, 0)), text->size());
+    const auto rest = std::string_view(*text).substr(from, topic::kChunkBytes);
+    const auto bytes = std::as_bytes(std::span(rest));
+    return log_piece(Bytes(bytes.begin(), bytes.end()), from + rest.size() == text->size());
 }
 
 // ---- sites ------------------------------------------------------------------------------------

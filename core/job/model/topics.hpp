@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 /// What controller, sites and users say to each other over the hub. A request's fields are headers of its content; a
 /// reply that refuses has a ReturnCode other than ok and says why in failure.message. Large contents travel in pieces
@@ -9,6 +10,8 @@
 namespace rankexec::job::topic {
 
 inline constexpr std::size_t kChunkBytes = std::size_t{1} << 20U;
+/// The largest timeout_ms; a larger one counts as this.
+inline constexpr std::int64_t kLongestWaitMs = 3'600'000;
 
 // ---- from a user ("user/NAME") to the controller ------------------------------------------------
 
@@ -28,8 +31,7 @@ inline constexpr const char* kShow = "job_show";
 /// that time is over. Reply body: its record.
 inline constexpr const char* kWait = "job_wait";
 /// {job: text, participant: text, offset: integer, timeout_ms: integer}: answered when there is more than offset, the
-/// part has ended, or that time is over. Reply: {ended: boolean, participants: array of text}, body: bytes from offset
-/// on.
+/// part has ended, or that time is over. Reply: {ended: boolean}, body: bytes from offset on.
 inline constexpr const char* kLogs = "job_logs";
 /// {job: text, reason: text}. Reply: {status: text, was: text}.
 inline constexpr const char* kAbort = "job_abort";
@@ -59,8 +61,8 @@ inline constexpr const char* kStartPart = "start_part";
 inline constexpr const char* kAbortPart = "abort_part";
 /// {}. Reply body: [{job, run, state: "deployed" | "running" | "ended", kind, detail}].
 inline constexpr const char* kPartStatus = "part_status";
-/// {job: text, offset: integer, bytes: integer}; a negative offset counts from the end. Reply: {ended: boolean}, body:
-/// bytes.
+/// {job: text, offset: integer, bytes: integer, timeout_ms: integer}; a negative offset counts from the end. Answered when
+/// there is more than offset, the part has ended, or that time (none: at once) is over. Reply: {ended: boolean}, body: bytes.
 inline constexpr const char* kReadLog = "read_log";
 /// {job: text}: ends what runs, frees what it has, removes its workspace. Again is success.
 inline constexpr const char* kForgetJob = "forget_job";

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <fstream>
 #include <map>
 #include <mutex>
 #include <set>
@@ -11,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "rankexec/core/job/backend/log_reader.hpp"
 #include "rankexec/core/job/bundle/bundle.hpp"
 #include "rankexec/core/job/model/job_definition.hpp"
 #include "rankexec/core/job/model/message_fields.hpp"
@@ -76,7 +76,11 @@ public:
         take(topic::kStartPart, &Site::start_part, true);
         take(topic::kAbortPart, &Site::abort_part, true);
         take(topic::kPartStatus, &Site::part_status, false);
-        take(topic::kReadLog, &Site::read_log, false);
+        hub_->handle(topic::kReadLog, [this](hub::Request&& request, hub::Answer answer) {
+            loop_.post([this, request = std::move(request), answer = std::move(answer)]() mutable {
+                read_log(request, std::move(answer));
+            });
+        });
         take(topic::kForgetJob, &Site::forget_job, true);
         resources_.on_change([this] { loop_.post([this] { say_state(); }); });
         loop_thread_ = std::thread([this] { loop_.run(); });
@@ -284,6 +288,7 @@ private:
             slots_.erase(job);
         }
         resources_.free(job);
+        loop_.post([this] { logs_.look(); });
     }
 
     // ---- start and end ------------------------------------------------------------------------
@@ -349,6 +354,7 @@ private:
         }
         if (const auto saved = record.save(folder_of(job)); !saved) log::warning(saved.error());
         resources_.free(job);
+        loop_.post([this] { logs_.look(); });
         hub_->request(hub::kHubName, topic::kPartEnded,
                       with({{"job", job}, {"run", record.run}, {"kind", record.kind}, {"detail", record.detail}}),
                       kAnswer, [](hub::Reply&&) {});
@@ -416,29 +422,31 @@ private:
         return content;
     }
 
-    Shareable read_log(const hub::Request& request) {
-        const auto job = text_in(request.content, "job");
-        const auto slot = slot_of(job, false);
-        if (!slot) return refused("the job is not deployed here");
-        bool ended = false;
-        {
-            const std::lock_guard lock(mutex_);
-            ended = slot->record.stage == PartRecord::Stage::ended;
+    void read_log(const hub::Request& request, hub::Answer answer) {
+        if (request.from != hub::kHubName) return answer(refused("only the controller may ask for that"));
+        try {
+            const auto job = text_in(request.content, "job");
+            if (!slot_of(job, false)) return answer(refused("the job is not deployed here"));
+            LogReader::Question question;
+            question.file = folder_of(job) / "part.log";
+            question.offset = number_in(request.content, "offset");
+            question.most = std::min<std::int64_t>(number_in(request.content, "bytes"), topic::kChunkBytes);
+            question.patience = Milliseconds(std::clamp<std::int64_t>(number_in(request.content, "timeout_ms", 0), 0,
+                                                                      topic::kLongestWaitMs));
+            question.ended = [this, job] {
+                const std::lock_guard lock(mutex_);
+                const auto found = slots_.find(job);
+                return found == slots_.end() || found->second->record.stage == PartRecord::Stage::ended;
+            };
+            question.answer = [answer](Bytes&& piece, bool ended) {
+                auto content = with({{"ended", ended}});
+                content.body = std::move(piece);
+                answer(std::move(content));
+            };
+            logs_.ask(std::move(question));
+        } catch (const std::exception& error) {
+            answer(refused(error.what()));
         }
-        Bytes piece;
-        std::ifstream file(folder_of(job) / "part.log", std::ios::binary | std::ios::ate);
-        if (file) {
-            const auto size = static_cast<std::int64_t>(file.tellg());
-            const auto offset = number_in(request.content, "offset");
-            const auto from = std::clamp<std::int64_t>(offset < 0 ? size + offset : offset, 0, size);
-            const auto most = std::clamp<std::int64_t>(number_in(request.content, "bytes"), 0, topic::kChunkBytes);
-            piece.resize(static_cast<std::size_t>(std::min(size - from, most)));
-            file.seekg(from);
-            file.read(reinterpret_cast<char*>(piece.data()), static_cast<std::streamsize>(piece.size()));
-        }
-        auto content = with({{"ended", ended}});
-        content.body = std::move(piece);
-        return content;
     }
 
     // ---- the connection -----------------------------------------------------------------------
@@ -466,6 +474,7 @@ private:
     const fs::path jobs_folder_;
     ResourceManager resources_;
     EventLoop loop_;
+    LogReader logs_{loop_};
     std::thread loop_thread_;
     std::unique_ptr<hub::HubClient> hub_;
     RequestThreads threads_;

@@ -86,14 +86,20 @@ class Service(JobTest):
         job = self.job("submit", JOB).stdout.strip()
         self.assertRegex(job, "^[0-9a-f]{32}$")
         self.assertIn(job[:8], self.job("list").stdout)
-        followed = subprocess.Popen([RANKEXEC, "job", "logs", "-f", job, "--identity", "alice.user"], cwd=self.folder,
-                                    env=self.environment, stdout=subprocess.PIPE, text=True)
+        # From before there is anything to follow, until there is no more.
+        followed = [
+            subprocess.Popen([RANKEXEC, "job", "logs", "-f", job, "--identity", "alice.user", *whose], cwd=self.folder,
+                             env=self.environment, stdout=subprocess.PIPE, text=True)
+            for whose in ((), ("--participant", "site-a"))
+        ]
         waited = self.job("wait", job)
         self.assertIn("completed after", waited.stdout)
-        log, _ = followed.communicate(timeout=PATIENCE)
-        self.assertEqual(followed.returncode, 0)
+        log, log_of_site = (process.communicate(timeout=PATIENCE)[0] for process in followed)
+        self.assertEqual([process.returncode for process in followed], [0, 0])
         self.assertIn("held_out_accuracy=", log)
-        self.assertIn("rank 1", self.job("logs", job, "--participant", "site-a").stdout)
+        self.assertEqual(log, self.job("logs", job).stdout)
+        self.assertIn("rank 1", log_of_site)
+        self.assertEqual(log_of_site, self.job("logs", job, "--participant", "site-a").stdout)
         page = self.job("show", job[:12]).stdout
         for word in (job, "completed", "site-a, site-b", "by alice", "held_out_accuracy", "job_started"):
             self.assertIn(word, page)
