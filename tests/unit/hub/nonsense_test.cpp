@@ -215,8 +215,9 @@ TEST_F(HubNonsense, AnswersThatNobodyFetchesAreBounded) {
         answer(content);
     });
     server->start();
-#ifdef __SANITIZE_THREAD__
-    constexpr int kAnswers = 8;  // it has several bytes of its own for each
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+    // One has several bytes of its own for each, the other keeps 256 MiB of what was freed: neither shows the bound.
+    constexpr int kAnswers = 8;
 #else
     constexpr int kAnswers = 64;
 #endif
