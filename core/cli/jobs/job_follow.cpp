@@ -82,20 +82,24 @@ void unpack(const fs::path& archive, const fs::path& folder) {
 int wait_for_job(JobClient& client, const JobWait& wait, bool json) {
     const auto deadline = wait.timeout ? Clock::now() + *wait.timeout : Clock::time_point::max();
     auto record = client.show(wait.job);
-    while (!is_final(record.status)) {
+    // One that was aborted has its last status already, and whoever waits wants to delete it, say.
+    for (bool ended = false; !ended;) {
         const auto left =
             std::chrono::ceil<milliseconds>(std::min<Clock::duration>(deadline - Clock::now(), std::chrono::hours(1)));
-        if (left.count() <= 0) {
-            if (json) (void)print_record(record, true);
-            complain("job " + short_id(record.id) + " is still " + std::string(to_string(record.status)) +
-                     (record.reason.empty() ? "" : ": " + record.reason));
-            return kExitTimeout;
-        }
-        const auto patience = std::min(left, kLongestWait);
+        const auto patience = std::clamp(left, milliseconds(0), kLongestWait);
         const auto reply = client.ask(
             topic::kWait, {{"job", record.id}, {"version", record.version}, {"timeout_ms", patience.count()}}, {},
             patience + JobClient::kAnswerTime);
         record = record_from(reply.body);
+        const auto* header = reply.header("ended");
+        ended = header != nullptr && header->boolean_or(false);
+        if (ended || left.count() > 0) continue;
+        if (json) (void)print_record(record, true);
+        complain("job " + short_id(record.id) +
+                 (is_final(record.status) ? " is " + std::string(to_string(record.status)) + ", but not all that it has started has ended"
+                                          : " is still " + std::string(to_string(record.status)) +
+                                                (record.reason.empty() ? "" : ": " + record.reason)));
+        return kExitTimeout;
     }
     const int printed = print_record(record, json);
     if (printed != kExitSuccess) return printed;

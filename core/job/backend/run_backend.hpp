@@ -22,7 +22,7 @@ namespace rankexec::job {
 struct RANKEXEC_EXPORT RunSpec {
     std::string job;                       ///< its id
     std::string participant;               ///< the site's name, or "controller"
-    std::string token;                     ///< 32 hexadecimal digits; the same start twice has the same
+    std::string token;                     ///< letters, digits, '_', '.', '-'; the same start twice has the same, no other
     std::vector<std::string> command;      ///< argv, no shell
     std::vector<std::string> environment;  ///< NAME=value, added; secrets may be among them
     std::filesystem::path directory;       ///< working directory: the part's workspace

@@ -381,6 +381,7 @@ void Desk::look_at_waiting(const std::string& job) {
             waiting->answer(refused("job " + job + " was deleted"));
         } else if ((!cleaning && (waiting->version != now->version || is_final(now->status))) || waiting->over) {
             Shareable content;
+            content.headers = {{"ended", is_final(now->status) && !cleaning}};
             content.body = to_value(*now);
             waiting->answer(std::move(content));
         } else {

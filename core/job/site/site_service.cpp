@@ -177,7 +177,8 @@ private:
         RunSpec spec;
         spec.job = record.job;
         spec.participant = options_.identity.name();
-        spec.token = record.run;
+        // Sites may share a Slurm and a user of it, and the run is the same at all of them.
+        spec.token = record.run + "-" + spec.participant;
         spec.command = options_.part_command;
         if (!setup.empty()) spec.environment = {std::string(kPartVariable) + "=" + setup};
         spec.directory = folder_of(record.job) / "work";

@@ -60,9 +60,9 @@ class JobTest(unittest.TestCase):
     def start_controller(self, *more):
         return self.start("listens", "serve", "--home", "ctl", "--listen", self.endpoint, *more)
 
-    def start_site(self, name):
+    def start_site(self, name, *more):
         return self.start("is connected", "site", "--identity", name + ".site", "--home", "work-" + name, "--cores", "4",
-                          "--memory", "4000", "--gpus", "none")
+                          "--memory", "4000", "--gpus", "none", *more)
 
     def start_all(self):
         self.enroll("user", "alice")
@@ -135,6 +135,7 @@ class Service(JobTest):
         self.assertIn("aborted", waited.stdout)
         self.assertIn("enough", waited.stdout)
         self.assertIn("has ended already", self.job("abort", job, exit_code=1).stderr)
+        self.job("delete", job)  # nothing of it is under way any more
 
     def test_a_job_waits_for_a_site_that_is_not_there_and_says_so(self):
         self.enroll("user", "alice")
@@ -162,6 +163,90 @@ class Service(JobTest):
         self.start_controller()
         output, _ = waiting.communicate(timeout=PATIENCE)
         self.assertEqual((waiting.returncode, "completed" in output), (0, True), output)
+
+
+class Slurm(JobTest):
+    """Beside a Slurm of two nodes: support/slurm/with_slurm. Each part is a Slurm job on both, its ranks a step of it."""
+
+    def setUp(self):
+        super().setUp()
+        self.copy = os.path.join(self.folder, "in-slurm")
+        shutil.copytree(JOB, self.copy)
+        self.edit("job.toml", "cores = 2", "cores = 1")
+        for site in ("site-a", "site-b"):
+            self.edit(site + "/part.toml", "ranks = 2", "ranks = 2\nlauncher = \"srun\"")
+        self.enroll("user", "alice")
+        self.start_controller()
+        self.sites = {}
+        for name in ("site-a", "site-b"):
+            self.enroll("site", name)
+            self.start_slurm_site(name)
+        self.slurm_jobs_before = self.slurm_jobs()
+
+    def edit(self, file, old, new):
+        path = os.path.join(self.copy, file)
+        with open(path, encoding="utf-8") as source:
+            text = source.read()
+        self.assertIn(old, text)
+        with open(path, "w", encoding="utf-8") as target:
+            target.write(text.replace(old, new))
+
+    def start_slurm_site(self, name):
+        self.sites[name] = self.start_site(name, "--backend", "slurm", "--sbatch-arg=--nodes=2",
+                                           "--sbatch-arg=--ntasks=2", "--sbatch-arg=--oversubscribe",
+                                           "--sbatch-arg=--time=5")
+
+    @staticmethod
+    def slurm_jobs():
+        """{id: state} of all that Slurm remembers."""
+        output = subprocess.run(["squeue", "--noheader", "--states=all", "--format=%A|%j|%T"], capture_output=True,
+                                text=True, timeout=PATIENCE, check=True).stdout
+        fields = [line.split("|") for line in output.splitlines()]
+        return {job: state for job, name, state in fields if name.startswith("rankexec-")}
+
+    def new_slurm_jobs(self):
+        return {job: state for job, state in self.slurm_jobs().items() if job not in self.slurm_jobs_before}
+
+    def submit(self):
+        return self.job("submit", "in-slurm").stdout.strip()
+
+    def until_round(self, number, job):
+        while f"round {number}/" not in self.job("show", job).stdout:
+            self.assertIn(self.json_of("show", job)["record"]["status"], ("submitted", "dispatched", "running"))
+
+    def test_the_parts_are_slurm_jobs_and_their_ranks_are_steps_of_them(self):
+        job = self.submit()
+        self.job("wait", job)
+        self.assertEqual(list(self.new_slurm_jobs().values()), ["COMPLETED", "COMPLETED"])
+        self.assertRegex(self.job("logs", job).stdout, r"held_out_accuracy=0\.9[5-9]")
+        for site in ("site-a", "site-b"):
+            log = self.job("logs", job, "--participant", site).stdout
+            self.assertIn("rank 0", log)
+            self.assertIn("rank 1", log)
+
+    def test_a_site_that_is_killed_finds_its_part_again(self):
+        job = self.submit()
+        self.until_round(2, job)
+        self.sites["site-a"].kill()
+        self.sites["site-a"].wait(PATIENCE)
+        self.start_slurm_site("site-a")
+        self.job("wait", job)
+        self.assertEqual(list(self.new_slurm_jobs().values()), ["COMPLETED", "COMPLETED"])
+
+    def test_an_abort_cancels_what_is_its_own(self):
+        other = subprocess.run(["sbatch", "--parsable", "--job-name=rankexec-other", "--output=/dev/null",
+                                "--oversubscribe", "--wrap=sleep 1000"], capture_output=True, text=True,
+                               timeout=PATIENCE, check=True).stdout.strip()
+        self.addCleanup(subprocess.run, ["scancel", other], timeout=PATIENCE, check=True)
+        job = self.submit()
+        self.until_round(1, job)
+        self.job("abort", job)
+        self.assertIn("aborted", self.job("wait", job, exit_code=1).stdout)
+        states = self.new_slurm_jobs()
+        self.assertIn(states.pop(other), ("PENDING", "RUNNING"))
+        self.assertEqual(len(states), 2)
+        # They may have obeyed before they were cancelled.
+        self.assertLessEqual(set(states.values()), {"CANCELLED", "COMPLETED", "FAILED"})
 
 
 class Refused(JobTest):
