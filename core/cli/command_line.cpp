@@ -214,6 +214,11 @@ std::string reworded(const CLI::ParseError& error, const CLI::App& app, const st
         names.push_back(command->get_name());
     }
     const auto& word = arguments.front();
+    // What follows "--" is left over even where the command's own options are right.
+    if (std::ranges::count(names, word) > 0) {
+        return word + " does not take" + said.substr(std::min(said.find(": ") + 1, said.size())) +
+               (word == "run" ? "; for a program: rankexec launch" : "");
+    }
     return "'" + word + "' is no command" + suggestion(word, names);
 }
 
