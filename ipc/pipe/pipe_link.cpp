@@ -20,6 +20,9 @@ constexpr std::chrono::milliseconds kLastLook{10'000};
 /// Messages that are kept for a greeting that is on the way; what is more is sent again by who wants an answer.
 constexpr std::size_t kEarly = 64;
 
+constexpr const char* kTurnedAway =
+    "the other end closes connections before they are established; it has another key, or is somebody else";
+
 ChannelKind channel_of(Lane lane) { return lane == Lane::messages ? ChannelKind::execution : ChannelKind::handler; }
 std::optional<Lane> lane_of(ChannelKind kind) {
     if (kind == ChannelKind::execution) return Lane::messages;
@@ -177,14 +180,22 @@ TransportClient::Callbacks ActiveLink::client_callbacks() {
         if (const auto lane = lane_of(kind)) on_message(*lane, std::move(frames));
     };
     callbacks.on_disconnected = [this](ChannelKind kind) {
-        if (const auto lane = lane_of(kind)) greeted_[index_of(*lane)] = connected_[index_of(*lane)] = false;
+        const auto lane = lane_of(kind);
+        // CURVE tells a client with another key nothing else.
+        const bool turned_away = lane && !connected_[index_of(*lane)];
+        if (lane) {
+            greeted_[index_of(*lane)] = connected_[index_of(*lane)] = false;
+            turned_away_[index_of(*lane)] = turned_away;
+        }
         fresh_ = {};
         early_.clear();
-        callbacks_.on_lost(false, "the connection to the peer is lost");
+        callbacks_.on_lost(false, turned_away ? kTurnedAway : "the connection to the peer is lost");
     };
-    callbacks.on_unreachable = [this](ChannelKind) {
+    callbacks.on_unreachable = [this](ChannelKind kind) {
+        const auto lane = lane_of(kind);
+        if (lane && std::exchange(turned_away_[index_of(*lane)], false)) return;
         // On one host nothing can be in between.
-        callbacks_.on_lost(local_, "nobody listens at the other end any more; it has ended");
+        callbacks_.on_lost(local_, "nobody listens at the other end, or not any more");
     };
     callbacks.on_refused = [this](ChannelKind, const std::string&) {
         callbacks_.on_lost(true, "the other end refused this pipe's credentials; they belong to another pipe");

@@ -114,9 +114,10 @@ private:
     Callbacks callbacks_;
     bool local_;
     std::string peer_;
-    std::array<bool, kLanes.size()> connected_{};  ///< and we have greeted
-    std::array<bool, kLanes.size()> greeted_{};    ///< by the peer
-    std::array<bool, kLanes.size()> fresh_{};      ///< greeted since a connection was lost the last time
+    std::array<bool, kLanes.size()> connected_{};    ///< and we have greeted
+    std::array<bool, kLanes.size()> turned_away_{};  ///< by somebody, since the last attempt
+    std::array<bool, kLanes.size()> greeted_{};      ///< by the peer
+    std::array<bool, kLanes.size()> fresh_{};        ///< greeted since a connection was lost the last time
     /// Messages of a peer that is ready already, while its greeting on the other lane is still on the way.
     std::vector<std::pair<Envelope, std::vector<wire::Frame>>> early_;
     std::uint64_t rejected_ = 0;

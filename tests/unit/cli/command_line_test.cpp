@@ -144,7 +144,8 @@ TEST(CommandLine, RefusesWhatMakesNoSense) {
     EXPECT_THAT(refusal({"run"}), HasSubstr("no job file"));
     EXPECT_THAT(refusal({"run", "--transport", "tcp", "a.toml"}), HasSubstr("none of auto, zeromq"));
     EXPECT_THAT(refusal({"run", "a.toml", "b.toml"}), HasSubstr("b.toml"));
-    EXPECT_THAT(refusal({"run", "-n", "1", "--", "true"}), AllOf(HasSubstr("run does not take true"), HasSubstr("rankexec launch")));
+    EXPECT_THAT(refusal({"run", "-n", "1", "--", "true"}),
+                AllOf(HasSubstr("run does not take true"), HasSubstr("rankexec launch")));
     EXPECT_THAT(refusal({"launch", "-x", "RANKEXEC_NOT_SET", "--", "p"}), HasSubstr("RANKEXEC_NOT_SET"));
     EXPECT_THAT(refusal({"launch", "-x", "=1", "--", "p"}), HasSubstr("names no variable"));
     EXPECT_THAT(refusal({"launch", "--command-template", "x {rank_program}", "--", "p"}),

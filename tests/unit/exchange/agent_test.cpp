@@ -480,7 +480,7 @@ TEST_F(Better_Agent, OverTcpTheKeysOfBothSidesCount) {
         auto wrong = place();
         wrong.key = Secret::random();
         RawEnd impostor(RawEnd::Side::exchanger, wrong, tcp);
-        EXPECT_FALSE(impostor.gets<Bye>());
+        EXPECT_THAT(impostor.why_down("key"), HasSubstr("has another key"));
         EXPECT_FALSE(impostor.up());
         (void)friendly.send(Heartbeat{});
         (void)friendly.expect<HeartbeatAnswer>();

@@ -71,6 +71,16 @@ std::string RawEnd::refusal() {
     return refusal_;
 }
 
+std::string RawEnd::why_down(const std::string& expected) {
+    const auto limit = std::chrono::steady_clock::now() + kLong;
+    while (true) {
+        std::promise<std::string> said;
+        endpoint_->post([&] { said.set_value(endpoint_->why_down()); });
+        auto why = said.get_future().get();
+        if (why.find(expected) != std::string::npos || std::chrono::steady_clock::now() > limit) return why;
+    }
+}
+
 void RawEnd::send(const exchange::Outgoing& message) {
     wait_until_up();
     const auto sent = std::make_shared<std::promise<bool>>();

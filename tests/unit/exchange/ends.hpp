@@ -74,6 +74,8 @@ public:
     void wait_until_up();
     [[nodiscard]] bool up();
     [[nodiscard]] std::string refusal();
+    /// Why there is no connection, as soon as that says so.
+    [[nodiscard]] std::string why_down(const std::string& expected);
     /// Answers every heartbeat that comes from now on with this.
     void answer_heartbeats(std::optional<exchange::HeartbeatAnswer> answer);
     [[nodiscard]] const exchange::Endpoint& endpoint() const { return *endpoint_; }

@@ -61,7 +61,7 @@ protected:
     std::chrono::steady_clock::time_point now{seconds(1'000)};
     ResourceManagerOptions options;
     std::unique_ptr<ResourceManager> manager;
-    int changes = 0;
+    std::atomic<int> changes = 0;
 };
 
 TEST_F(J9_Resources, AReservationSetsAsideGpusCoresAndMemory) {
@@ -118,7 +118,7 @@ TEST_F(J9_Resources, AnUnknownTokenCannotBeAllocated) {
 
 TEST_F(J9_Resources, CancelOfAnUnknownTokenIsNothing) {
     reserve({1, 0, 0, 0});
-    const auto before = changes;
+    const int before = changes;
     manager->cancel("0123456789abcdef0123456789abcdef");
     manager->cancel("");
     EXPECT_EQ(changes, before);
@@ -135,7 +135,7 @@ TEST_F(J9_Resources, AReservationEndsAfterItsTime) {
     EXPECT_THAT(free_gpus(), IsEmpty());
     now += milliseconds(1);
     expect_all_free();
-    const auto before = changes;
+    const int before = changes;
     manager->expire();
     EXPECT_EQ(changes, before + 1);
     EXPECT_FALSE(manager->next_expiry());
