@@ -110,7 +110,8 @@ private:
     Shareable overview(const hub::Request& request);
     void logs(hub::Request&& request, hub::Answer answer);
     void site_log(const LogOrder& order, hub::Answer answer);
-    [[nodiscard]] Shareable kept_log(const JobRecord& record, const std::string& participant, std::int64_t offset) const;
+    [[nodiscard]] Shareable kept_log(const JobRecord& record, const std::string& participant,
+                                     std::int64_t offset) const;
     [[nodiscard]] bool is_over(const std::string& job) const;
     void wait(hub::Request&& request, hub::Answer answer);
     void look_at_waiting(const std::string& job);
