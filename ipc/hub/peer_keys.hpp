@@ -3,24 +3,21 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <zmq.hpp>
 
 #include "rankexec/core/system/event_loop.hpp"
 #include "rankexec/ipc/transport/credentials.hpp"
-#include "rankexec/ipc/transport/zmq_socket.hpp"
+#include "rankexec/ipc/transport/zap_handler.hpp"
 
 namespace rankexec::hub {
 
-/// Which peer has which CURVE key, and the ZAP handler of one ZeroMQ context (RFC 27/ZAP) that lets exactly those in.
-/// Must exist before another socket of the context is bound. Its member functions may be called from any thread; the
-/// handler lives on one EventLoop.
+/// Which peer has which CURVE key; lets exactly those into one ZeroMQ context. Must exist before another socket of the
+/// context is bound. Its member functions may be called from any thread; the handler lives on one EventLoop.
 class PeerKeys {
 public:
     using Key = PeerCredentials::Key;
@@ -40,23 +37,20 @@ public:
     /// Whose connection a User-Id is that ZeroMQ has put on a message; nothing when its grant has ended.
     [[nodiscard]] std::optional<Grant> holder(std::string_view user_id) const;
     /// Handshakes that were refused.
-    [[nodiscard]] std::uint64_t refused() const;
+    [[nodiscard]] std::uint64_t refused() const noexcept { return handler_.refused(); }
 
 private:
     struct Entry {
         Key key{};
         std::uint64_t ticket = 0;
     };
-    void answer(std::vector<zmq::message_t>&& request);
-    [[nodiscard]] std::string user_id_of(const std::vector<zmq::message_t>& request) const;
+    [[nodiscard]] std::string user_id_of(const ZapRequest& request) const;
 
     mutable std::mutex mutex_;
     std::map<std::string, Entry, std::less<>> by_peer_;
     std::map<Key, std::string> by_key_;
     std::uint64_t tickets_ = 0;
-    std::uint64_t refused_ = 0;
-    zmq::socket_t socket_;
-    std::unique_ptr<SocketWatch> watch_;
+    ZapHandler handler_;
 };
 
 }  // namespace rankexec::hub

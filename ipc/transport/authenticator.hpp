@@ -2,18 +2,16 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <vector>
 
 #include <zmq.hpp>
 
 #include "rankexec/core/system/event_loop.hpp"
 #include "rankexec/ipc/transport/credentials.hpp"
-#include "rankexec/ipc/transport/zmq_socket.hpp"
+#include "rankexec/ipc/transport/zap_handler.hpp"
 
 namespace rankexec {
 
@@ -28,9 +26,8 @@ struct AuthenticatedPeer {
     [[nodiscard]] static std::optional<AuthenticatedPeer> from_user_id(std::string_view text);
 };
 
-/// The ZAP handler of one ZeroMQ context (RFC 27/ZAP): allows exactly the credentials that derive
-/// from this run's secret, PLAIN on ipc and CURVE on tcp. Must exist before any other socket of the
-/// context is bound. Lives on one EventLoop.
+/// Lets into one ZeroMQ context exactly the credentials that derive from this run's secret, PLAIN on ipc and CURVE on
+/// tcp. Must exist before any other socket of the context is bound. Lives on one EventLoop.
 ///
 /// `curve`: whether CURVE clients are to be known at all. The ZAP domain of a socket names the role it serves: "rank"
 /// or "shim".
@@ -39,18 +36,15 @@ public:
     Authenticator(EventLoop& loop, zmq::context_t& context, const Secret& run_secret, int world_size, bool curve);
 
     /// Handshakes that were refused so far.
-    [[nodiscard]] std::uint64_t refused() const noexcept { return refused_; }
+    [[nodiscard]] std::uint64_t refused() const noexcept { return handler_->refused(); }
 
 private:
-    void answer(std::vector<zmq::message_t>&& request);
-    [[nodiscard]] std::optional<AuthenticatedPeer> check(const std::vector<zmq::message_t>& request) const;
+    [[nodiscard]] std::optional<AuthenticatedPeer> check(const ZapRequest& request) const;
 
     Secret run_secret_;
     int world_size_;
     std::unordered_map<std::string, int> keys_[2];  ///< by role: CURVE public key to rank
-    zmq::socket_t socket_;
-    std::uint64_t refused_ = 0;
-    std::unique_ptr<SocketWatch> watch_;
+    std::optional<ZapHandler> handler_;
 };
 
 }  // namespace rankexec
