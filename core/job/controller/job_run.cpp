@@ -18,6 +18,7 @@ using Clock = std::chrono::steady_clock;
 namespace fs = std::filesystem;
 
 constexpr std::size_t kSiteLogBytes = std::size_t{256} << 10U;
+constexpr const char* kLeftOut = "left out";
 
 std::string joined(const std::vector<std::string>& names) {
     std::string text;
@@ -118,7 +119,13 @@ JobRun::Step JobRun::deploy_to_sites() {
 /// Leaves the site out; whether the job can do without it, enough() says.
 void JobRun::drop(const std::string& site, const std::string& why) {
     std::erase_if(seats_, [&](const Seat& seat) { return seat.site == site; });
-    set_state(site, "left out", why);
+    {
+        const std::lock_guard lock(mutex_);
+        participants_[site] = {site, kLeftOut, why};
+        // A site that could not start its part may have said before that it has ended: it would be missed twice.
+        site_ends_.erase(site);
+        away_since_.erase(site);
+    }
     say(job_event::kSiteLeftOut, site + ": " + why);
     if (controller_started_) ports_.tell_site_lost(record_.id, site, why, true);
 }
@@ -128,7 +135,7 @@ JobRun::Step JobRun::enough(const std::string& doing) {
     const auto names = site_names();
     std::string why;
     for (const auto& participant : participants()) {
-        if (participant.state != "left out") continue;
+        if (participant.state != kLeftOut) continue;
         why += (why.empty() ? "" : "; ") + participant.name + ": " + participant.detail;
     }
     for (const auto& required : definition_.required_sites) {
@@ -549,7 +556,7 @@ void JobRun::on_report(const std::string& failure) {
 
 void JobRun::on_site_part_end(const std::string& site, const std::string& kind, const std::string& detail) {
     const std::lock_guard lock(mutex_);
-    if (!site_ends_.try_emplace(site, SiteEnd{kind, detail}).second) return;
+    if (!takes_part(site) || !site_ends_.try_emplace(site, SiteEnd{kind, detail}).second) return;
     participants_[site] = {site, "ended", detail.empty() ? kind : detail};
     told_.push_back(site);
     changed_.notify_all();
@@ -564,6 +571,7 @@ void JobRun::on_site_connected(const std::string& site) {
 
 void JobRun::on_site_lost(const std::string& site) {
     const std::lock_guard lock(mutex_);
+    if (!takes_part(site)) return;
     away_since_.try_emplace(site, Clock::now());
     told_.push_back(site);
     changed_.notify_all();
@@ -582,6 +590,12 @@ std::vector<std::string> JobRun::site_names() const {
     std::vector<std::string> names;
     for (const auto& seat : seats_) names.push_back(seat.site);
     return names;
+}
+
+/// With the lock. All runs are told of all sites; who has no part of this job is not missed by it.
+bool JobRun::takes_part(const std::string& site) const {
+    const auto found = participants_.find(site);
+    return found != participants_.end() && found->second.state != kLeftOut;
 }
 
 fs::path JobRun::verdict_file() const { return options_.folder / (record_.id + ".verdict"); }

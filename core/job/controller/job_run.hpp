@@ -130,6 +130,7 @@ private:
     [[nodiscard]] std::optional<Verdict> too_few_sites();
     [[nodiscard]] PartSetup setup_for(const std::string& participant) const;
     [[nodiscard]] std::vector<std::string> site_names() const;
+    [[nodiscard]] bool takes_part(const std::string& site) const;
     [[nodiscard]] std::filesystem::path workspace() const;
     [[nodiscard]] std::filesystem::path verdict_file() const;
     void say(const std::string& type, const std::string& text);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -15,6 +17,29 @@
 
 namespace rankexec::job::test {
 
+/// What the code under test was heard to say, as lines, in order.
+class Heard {
+public:
+    void add(const std::string& line) {
+        const std::lock_guard lock(mutex_);
+        lines_.push_back(line);
+        changed_.notify_all();
+    }
+    [[nodiscard]] bool wait_for(const std::string& line, std::chrono::milliseconds timeout) {
+        std::unique_lock lock(mutex_);
+        return changed_.wait_for(lock, timeout, [&] { return std::ranges::find(lines_, line) != lines_.end(); });
+    }
+    [[nodiscard]] std::vector<std::string> lines() const {
+        const std::lock_guard lock(mutex_);
+        return lines_;
+    }
+
+private:
+    mutable std::mutex mutex_;
+    std::condition_variable changed_;
+    std::vector<std::string> lines_;
+};
+
 /// Sites that do what the test says, and remember what they were asked for, as "deploy a".
 class FakeSites final : public Sites {
 public:
@@ -22,10 +47,19 @@ public:
         const std::lock_guard lock(mutex_);
         connected_.insert(site);
     }
+    void disconnect(const std::string& site) {
+        const std::lock_guard lock(mutex_);
+        connected_.erase(site);
+    }
     /// What the site answers to that request from now on; empty: success.
     void answer(const std::string& request, const std::string& site, const std::string& why) {
         const std::lock_guard lock(mutex_);
         refusals_[request + " " + site] = why;
+    }
+    /// It gets that request from now on, and nothing comes back.
+    void stays_silent(const std::string& request, const std::string& site) {
+        const std::lock_guard lock(mutex_);
+        silent_.insert(request + " " + site);
     }
     void has(const std::string& site, PartState::Stage stage, const std::string& kind = {}) {
         const std::lock_guard lock(mutex_);
@@ -114,13 +148,18 @@ private:
     }
     Outcomes ask_all(const std::string& request, const std::vector<Order>& orders) {
         Outcomes outcomes;
-        for (const auto& order : orders) outcomes[order.site] = ask(request, order.site);
+        for (const auto& order : orders) {
+            auto done = ask(request, order.site);
+            const std::lock_guard lock(mutex_);
+            if (!silent_.contains(request + " " + order.site)) outcomes[order.site] = std::move(done);
+        }
         return outcomes;
     }
 
     mutable std::mutex mutex_;
     std::set<std::string> connected_;
     std::map<std::string, std::string> refusals_;
+    std::set<std::string> silent_;
     std::map<std::string, PartState> parts_;
     std::vector<std::string> requests_;
     std::function<void(const std::string&)> on_request_;

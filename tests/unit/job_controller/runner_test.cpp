@@ -108,7 +108,9 @@ protected:
             parts.end(job, {RunEnd::Kind::failure, ExitStatus{false, 102}, "aborted"});
             return true;
         };
-        ports.tell_site_lost = [](const std::string&, const std::string&, const std::string&, bool) {};
+        ports.tell_site_lost = [this](const std::string&, const std::string& site, const std::string&, bool) {
+            heard.add("lost " + site);
+        };
         runner = std::make_unique<JobRunner>(options, std::move(ports), [this](const JobRecord& job) {
             if (job.name == "broken") {
                 throw ConfigurationError(ConfigurationError::Kind::job_file, "job.toml:1: broken");
@@ -148,6 +150,7 @@ protected:
     Recorder* recorder = nullptr;
     FakeSites sites;
     FakeBackend parts;
+    test::Heard heard;
     JobDefinition definition;
     JobRunnerOptions options;
     std::string bundle_refusal;
@@ -355,6 +358,27 @@ TEST_F(J4_Start, AControllerPartThatDoesNotStartFailsTheJob) {
     EXPECT_THAT(sites.requests(), Contains("forget a"));
 }
 
+TEST_F(J4_Start, WhoIsLeftOutIsMissedOnlyOnce) {
+    sites.connect("d");
+    sites.answer("start", "c", "no such program");
+    // A site whose part cannot be started says so twice: that it has ended, and as its answer.
+    sites.on_request([&](const std::string& request) {
+        if (request != "start c") return;
+        for (const auto& job : runner->running()) runner->on_site_part_end("c", job, "backend_failed", "no program");
+    });
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    runner->on_site_part_end("c", job, "killed", "it says so again");
+    runner->on_site_lost("c");
+    // With a and b there are still as many as the job needs.
+    runner->on_site_lost("d");
+    EXPECT_TRUE(heard.wait_for("lost d", kLong));
+    complete(job);
+    const auto done = ended(job);
+    EXPECT_EQ(done.status, JobStatus::completed) << done.reason;
+}
+
 class J5_End : public RunnerTest {
 protected:
     JobRecord after(const RunEnd& end, const std::string& report = {}) {
@@ -415,6 +439,22 @@ TEST_F(J5_End, ASiteThatIsAwayForTooLongCountsAsLost) {
     const auto done = ended(job);
     EXPECT_EQ(done.status, JobStatus::abnormal);
     EXPECT_THAT(done.reason, HasSubstr("required site c"));
+}
+
+TEST_F(J5_End, SitesThatHaveNoPartOfTheJobAreNotMissed) {
+    definition.parts = {{"site", {"a", "b"}, {}}};
+    definition.min_sites = 1;
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    runner->on_site_lost("c");
+    runner->on_site_part_end("stranger", job, "failure", "exit code 1");
+    runner->on_site_lost("b");
+    EXPECT_TRUE(heard.wait_for("lost b", kLong));
+    complete(job);
+    const auto done = ended(job);
+    EXPECT_EQ(done.status, JobStatus::completed) << done.reason;
+    EXPECT_THAT(heard.lines(), Not(Contains("lost c")));
 }
 
 using J6_Stop = RunnerTest;

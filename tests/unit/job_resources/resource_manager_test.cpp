@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -209,10 +210,16 @@ TEST_F(J9_Resources, WhoIsToldMayAsk) {
 
 TEST_F(J9_Resources, TheEnvironmentOfThisProcessStaysAsItIs) {
     const char* before = std::getenv("CUDA_VISIBLE_DEVICES");
-    const std::string was = before == nullptr ? "(unset)" : before;
+    const std::optional<std::string> was = before == nullptr ? std::nullopt : std::optional<std::string>(before);
+    // Not what an allocation before this one could have left.
+    ::setenv("CUDA_VISIBLE_DEVICES", "of the machine", 1);
     (void)manager->allocate(reserve({2, 0, 0, 0}));
-    const char* after = std::getenv("CUDA_VISIBLE_DEVICES");
-    EXPECT_EQ(after == nullptr ? "(unset)" : after, was);
+    EXPECT_STREQ(std::getenv("CUDA_VISIBLE_DEVICES"), "of the machine");
+    if (was) {
+        ::setenv("CUDA_VISIBLE_DEVICES", was->c_str(), 1);
+    } else {
+        ::unsetenv("CUDA_VISIBLE_DEVICES");
+    }
 }
 
 TEST_F(J9_Resources, NothingIsGivenTwiceToThreadsAtTheSameTime) {

@@ -322,6 +322,32 @@ TEST_F(J8_Scheduler, ARequiredSiteThatRefusesIsAShortfall) {
     EXPECT_THAT(pool.reserved, IsEmpty());
 }
 
+TEST_F(J8_Scheduler, ARequiredSiteThatDoesNotAnswerIsAShortfall) {
+    pool.connect("a");
+    pool.connect("b");
+    pool.silent.insert("b");
+    auto job = definition();
+    job.required_sites = {"b"};
+    submit("job", job);
+    EXPECT_THAT(placed(), IsEmpty());
+    EXPECT_THAT(pool.reserved, IsEmpty());
+    EXPECT_THAT(record("job").reason, HasSubstr("b: it has not answered"));
+}
+
+TEST_F(J8_Scheduler, RequiredSitesMustHaveTheResources) {
+    pool.connect("a", 1);
+    pool.connect("b", 1);
+    pool.set_free_gpus("b", 0);
+    auto job = gpus(1);
+    job.required_sites = {"b"};
+    submit("job", job);
+    EXPECT_THAT(placed(), IsEmpty());
+    EXPECT_THAT(record("job").reason, HasSubstr("needs 1 GPU at b, 0 free"));
+    EXPECT_THAT(pool.asked, IsEmpty());
+    pool.set_free_gpus("b", 1);
+    EXPECT_THAT(placed(), ElementsAre("job"));
+}
+
 TEST_F(J8_Scheduler, SitesThatRefuseAreLeftOutWhileEnoughRemain) {
     pool.connect("a");
     pool.connect("b");
