@@ -330,6 +330,8 @@ std::optional<JobRun::Verdict> JobRun::too_few_sites() {
     for (const auto& [site, end] : site_ends_) {
         // Who is done has done its part: whether that was enough, the controller part decides.
         if (end.kind == "success") continue;
+        // Who was left out is missed already.
+        if (std::ranges::find(seats_, site, &Seat::site) == seats_.end()) continue;
         gone.push_back(site);
         why += (why.empty() ? "" : "; ") + site + ": " + end.detail;
         reported = reported || end.kind == "failure";
@@ -549,6 +551,8 @@ void JobRun::on_report(const std::string& failure) {
 
 void JobRun::on_site_part_end(const std::string& site, const std::string& kind, const std::string& detail) {
     const std::lock_guard lock(mutex_);
+    // Any site may say so of any job: only one that has a part of it has a say.
+    if (site == kControllerParticipant || !participants_.contains(site)) return;
     if (!site_ends_.try_emplace(site, SiteEnd{kind, detail}).second) return;
     participants_[site] = {site, "ended", detail.empty() ? kind : detail};
     told_.push_back(site);
@@ -564,6 +568,7 @@ void JobRun::on_site_connected(const std::string& site) {
 
 void JobRun::on_site_lost(const std::string& site) {
     const std::lock_guard lock(mutex_);
+    if (!participants_.contains(site)) return;
     away_since_.try_emplace(site, Clock::now());
     told_.push_back(site);
     changed_.notify_all();

@@ -417,6 +417,32 @@ TEST_F(J5_End, ASiteThatIsAwayForTooLongCountsAsLost) {
     EXPECT_THAT(done.reason, HasSubstr("required site c"));
 }
 
+TEST_F(J5_End, SitesWithoutAPartOfItHaveNoSay) {
+    definition.parts = {{"site", {"a", "b"}, {}}};
+    definition.min_sites = 2;
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    runner->on_site_part_end("c", job, "killed", "nonsense");
+    runner->on_site_lost("c");
+    std::this_thread::sleep_for(2 * options.run.site_return_timeout);
+    EXPECT_EQ(record(job).status, JobStatus::running);
+    complete(job);
+    EXPECT_EQ(ended(job).status, JobStatus::completed);
+}
+
+TEST_F(J5_End, ASiteThatWasLeftOutIsNotMissedTwice) {
+    sites.answer("start", "c", "no answer");
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    runner->on_site_part_end("c", job, "killed", "it had started after all");
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    EXPECT_EQ(record(job).status, JobStatus::running) << "a and b are enough";
+    complete(job);
+    EXPECT_EQ(ended(job).status, JobStatus::completed);
+}
+
 using J6_Stop = RunnerTest;
 
 TEST_F(J6_Stop, AJobThatWaitsIsAbortedAtOnce) {
