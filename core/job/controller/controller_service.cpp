@@ -105,7 +105,9 @@ public:
 
     void stop() override {
         if (std::exchange(stopped_, true)) return;
-        // First the hub: what waits for a site's answer fails then, and the runs can let go.
+        // No job may fail because its sites are out of reach from here on: the next controller goes on with it.
+        if (runner_) runner_->let_go();
+        // Then the hub: what waits for a site's answer fails, and the runs come back.
         if (watch_thread_.joinable()) {
             watch_loop_->stop();
             watch_thread_.join();

@@ -515,6 +515,24 @@ protected:
     }
 };
 
+TEST_F(J7_Restart, WhatTheEndOfTheControllerKeepsFromBeingDeployedIsDeployedByTheNext) {
+    for (const auto* site : {"a", "b", "c"}) sites.answer("deploy", site, "this end of the hub was closed");
+    sites.on_request([this](const std::string& request) {
+        if (request == "deploy a") runner->let_go();
+    });
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kSiteLeftOut);
+    runner->stop();
+    EXPECT_EQ(record(job).status, JobStatus::submitted) << record(job).reason;
+    for (const auto* site : {"a", "b", "c"}) sites.answer("deploy", site, "");
+    sites.on_request({});
+    begin();
+    recorder->wait_for(job, job_event::kStarted);
+    complete(job);
+    EXPECT_EQ(ended(job).status, JobStatus::completed);
+}
+
 TEST_F(J7_Restart, PartsThatLiveAreTakenOver) {
     const auto job = left_behind();
     for (const auto* site : {"a", "b", "c"}) sites.has(site, PartState::Stage::running);
