@@ -96,9 +96,10 @@ int wait_for_job(JobClient& client, const JobWait& wait, bool json) {
         if (ended || left.count() > 0) continue;
         if (json) (void)print_record(record, true);
         complain("job " + short_id(record.id) +
-                 (is_final(record.status) ? " is " + std::string(to_string(record.status)) + ", but not all that it has started has ended"
-                                          : " is still " + std::string(to_string(record.status)) +
-                                                (record.reason.empty() ? "" : ": " + record.reason)));
+                 (is_final(record.status)
+                      ? " is " + std::string(to_string(record.status)) + ", but not all that it has started has ended"
+                      : " is still " + std::string(to_string(record.status)) +
+                            (record.reason.empty() ? "" : ": " + record.reason)));
         return kExitTimeout;
     }
     const int printed = print_record(record, json);

@@ -103,8 +103,7 @@ bool LogReader::watches(const std::filesystem::path& file) const {
     for (const auto& folder : {file.parent_path(), file.parent_path().parent_path()}) {
         const UniqueFd opened(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
         if (!opened.valid()) continue;
-        return ::inotify_add_watch(changes_.get(), folder.c_str(), kChanges) >= 0 &&
-               on_local_file_system(opened.get());
+        return ::inotify_add_watch(changes_.get(), folder.c_str(), kChanges) >= 0 && on_local_file_system(opened.get());
     }
     return false;
 }

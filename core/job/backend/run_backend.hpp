@@ -20,10 +20,10 @@ namespace rankexec::job {
 
 /// A part's process, to be started.
 struct RANKEXEC_EXPORT RunSpec {
-    std::string job;                       ///< its id
-    std::string participant;               ///< the site's name, or "controller"
-    std::string token;                     ///< letters, digits, '_', '.', '-'; the same start twice has the same, no other
-    std::vector<std::string> command;      ///< argv, no shell
+    std::string job;                   ///< its id
+    std::string participant;           ///< the site's name, or "controller"
+    std::string token;                 ///< letters, digits, '_', '.', '-'; the same start twice has the same, no other
+    std::vector<std::string> command;  ///< argv, no shell
     std::vector<std::string> environment;  ///< NAME=value, added; secrets may be among them
     std::filesystem::path directory;       ///< working directory: the part's workspace
     std::filesystem::path log;             ///< standard output and error go there, appended

@@ -353,7 +353,8 @@ void Desk::wait(hub::Request&& request, hub::Answer answer) {
         const auto* timeout = request.content.header("timeout_ms");
         waiting_.push_back({record.id, version == nullptr ? -1 : version->integer_or(-1), std::move(answer)});
         const auto entry = std::prev(waiting_.end());
-        const auto limit = std::clamp<std::int64_t>(timeout == nullptr ? 0 : timeout->integer_or(0), 0, topic::kLongestWaitMs);
+        const auto limit =
+            std::clamp<std::int64_t>(timeout == nullptr ? 0 : timeout->integer_or(0), 0, topic::kLongestWaitMs);
         entry->timer = loop_.call_after(std::chrono::milliseconds(limit), [this, entry] {
             entry->over = true;
             look_at_waiting(std::string(entry->job));
