@@ -85,6 +85,7 @@ public:
         desk.runs = options_.runner.run.folder;
         desk.most_bundle_bytes = options_.most_bundle_bytes;
         desk.signatures_required = options_.signatures_required;
+        desk.on_site = options_.on_site;
         desk_ = std::make_unique<Desk>(ports, desk, engine_);
         desk_->serve();
         if (options_.on_event) engine_.add("listener", std::make_unique<Watcher>(options_.on_event));

@@ -51,6 +51,7 @@ public:
         std::filesystem::path runs;  ///< workspaces of active jobs
         std::int64_t most_bundle_bytes = 0;
         bool signatures_required = true;
+        std::function<void(const std::string& site)> on_site;  ///< ControllerOptions::on_site
     };
     Desk(Ports ports, Options options, Engine& engine);
     ~Desk();
@@ -110,7 +111,8 @@ private:
     Shareable overview(const hub::Request& request);
     void logs(hub::Request&& request, hub::Answer answer);
     void site_log(const LogOrder& order, hub::Answer answer);
-    [[nodiscard]] Shareable kept_log(const JobRecord& record, const std::string& participant, std::int64_t offset) const;
+    [[nodiscard]] Shareable kept_log(const JobRecord& record, const std::string& participant,
+                                     std::int64_t offset) const;
     [[nodiscard]] bool is_over(const std::string& job) const;
     void wait(hub::Request&& request, hub::Answer answer);
     void look_at_waiting(const std::string& job);

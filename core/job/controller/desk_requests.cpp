@@ -124,7 +124,10 @@ void Desk::site_log(const LogOrder& order, hub::Answer answer) {
         loop_.post([this, order, answer] {
             const auto record = ports_.store.get(order.job);
             if (!record) return answer(refused(record.error().message));
-            logs_.ask({{}, 0, 0, order.patience,
+            logs_.ask({{},
+                       0,
+                       0,
+                       order.patience,
                        [this, job = order.job, status = record->status] {
                            const auto now = ports_.store.get(job);
                            return !now || now->status != status || is_over(job);
@@ -227,6 +230,7 @@ void Desk::reconcile(const std::string& site) {
                 }
             }
             ports_.runner.on_site_connected(site);
+            if (options_.on_site) options_.on_site(site);
         });
     });
 }
