@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -17,6 +20,7 @@
 
 #include "rankexec/core/system/log.hpp"
 #include "rankexec/core/system/resources.hpp"
+#include "rankexec/core/system/unique_fd.hpp"
 #include "rankexec/ipc/hub/end_thread.hpp"
 #include "rankexec/ipc/hub/hub.hpp"
 #include "rankexec/ipc/hub/peer.hpp"
@@ -76,6 +80,30 @@ struct SocketFile {
         if (::stat(path.c_str(), &status) == 0 && status.st_ino == inode) ::unlink(path.c_str());
     }
 };
+
+/// ZeroMQ takes a socket's file away from whoever listens there, who would never hear of anybody again.
+bool somebody_listens(const std::string& endpoint) {
+    constexpr std::string_view kScheme = "ipc://";
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (!endpoint.starts_with(kScheme)) return false;
+    const auto path = endpoint.substr(kScheme.size());
+    if (path.empty() || path.size() >= sizeof(address.sun_path)) return false;
+    std::memcpy(address.sun_path, path.c_str(), path.size());
+    const UniqueFd attempt(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!attempt.valid()) return false;
+    // EAGAIN: its queue is full.
+    return ::connect(attempt.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 ||
+           errno == EAGAIN;
+}
+
+/// ZeroMQ takes the port modulo 65536.
+bool has_impossible_port(const std::string& endpoint) {
+    const auto port = endpoint.substr(endpoint.rfind(':') + 1);
+    if (!endpoint.starts_with("tcp://") || port.empty()) return false;
+    if (port.find_first_not_of("0123456789") != std::string::npos) return false;
+    return port.size() > 5 || std::stoi(port) > 65'535;
+}
 
 class Server final : public HubServer {
 public:
@@ -554,6 +582,11 @@ tl::expected<std::unique_ptr<HubServer>, Failure> HubServer::make(Options option
         for (const auto& endpoint : endpoints) {
             if (!endpoint.starts_with("tcp://") && !endpoint.starts_with("ipc://")) {
                 return refused(endpoint + " is no endpoint; write tcp://ADDRESS:PORT or ipc://PATH");
+            }
+            if (has_impossible_port(endpoint)) return refused("at " + endpoint + ": ports go up to 65535");
+            if (somebody_listens(endpoint)) {
+                return refused("at " + endpoint +
+                               ": another process listens there; end that one, or take another path");
             }
             try {
                 server->listen(endpoint);

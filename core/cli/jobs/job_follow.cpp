@@ -43,10 +43,27 @@ int write_output(const Bytes& bytes) {
     return print_text(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
 }
 
+/// A file that goes with this, unless it has another name by then.
+struct PartialFile {
+    explicit PartialFile(fs::path file) : path(std::move(file)) {}
+    PartialFile(const PartialFile&) = delete;
+    PartialFile& operator=(const PartialFile&) = delete;
+    ~PartialFile() {
+        std::error_code ignored;
+        fs::remove(path, ignored);
+    }
+    const fs::path path;
+};
+
 /// The whole archive, by way of a name that it has only until it is complete. Throws JobError.
 void fetch(JobClient& client, const std::string& job, const fs::path& archive) {
-    const auto partial = archive.string() + ".part";
-    std::ofstream file(partial, std::ios::binary | std::ios::trunc);
+    const PartialFile partial(archive.string() + "." + random_run_id() + ".part");
+    std::ofstream file(partial.path, std::ios::binary | std::ios::trunc);
+    if (!file) {
+        const auto folder = archive.has_parent_path() ? archive.parent_path().string() : std::string(".");
+        throw JobError("nothing can be written in " + folder + ": is it a folder, and may you write there?",
+                       kExitFailure);
+    }
     std::int64_t have = 0;
     std::int64_t size = -1;
     while (size < 0 || have < size) {
@@ -59,9 +76,8 @@ void fetch(JobClient& client, const std::string& job, const fs::path& archive) {
     }
     file.close();
     std::error_code error;
-    if (file) fs::rename(partial, archive, error);
+    if (file) fs::rename(partial.path, archive, error);
     if (file && !error) return;
-    fs::remove(partial, error);
     throw JobError("the results cannot be written to " + archive.string() + "; is there room on the disk?",
                    kExitFailure);
 }
@@ -132,15 +148,19 @@ int print_logs(JobClient& client, const JobLogs& logs) {
 int download_job(JobClient& client, const JobDownload& download, bool json) {
     const auto record = client.show(download.job);
     auto target = fs::path(download.into.empty() ? record.name + "-" + record.id.substr(0, 8) : download.into);
+    // "results/" is the same as "results".
+    if (!target.has_filename() && target.has_parent_path()) target = target.parent_path();
     if (download.archive && download.into.empty()) target += ".tar.gz";
-    const bool used = download.archive ? fs::exists(target) : fs::exists(target) && !fs::is_empty(target);
+    const bool used = download.archive ? fs::exists(target)
+                                       : fs::exists(target) && !(fs::is_directory(target) && fs::is_empty(target));
     if (used) {
         throw JobError(target.string() + " is there already; remove it, or give another place with --into", kExitUsage);
     }
     if (download.archive) {
         fetch(client, record.id, target);
     } else {
-        const auto archive = fs::path(target.string() + ".tar.gz");
+        // Under a name of its own: one that people would choose may be there, and theirs.
+        const auto archive = fs::path(target.string() + "." + random_run_id() + ".tar.gz");
         fetch(client, record.id, archive);
         unpack(archive, target);
     }

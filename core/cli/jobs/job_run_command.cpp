@@ -35,6 +35,8 @@ using job::ControllerService;
 using job::SiteService;
 
 constexpr int kSitesOfAll = 2;
+/// For sites in this process to connect to the controller in this process.
+constexpr std::chrono::seconds kSitesTime{60};
 
 /// What went wrong before the job could run.
 struct Trouble {
@@ -82,7 +84,13 @@ public:
     EmbeddedRun(const EmbeddedRun&) = delete;
     EmbeddedRun& operator=(const EmbeddedRun&) = delete;
 
+    /// Once all sites are there: "@ALL" means those that are.
     void submit(const fs::path& bundle) {
+        {
+            std::unique_lock lock(mutex_);
+            const auto ready = [this] { return aborted_ || present_.size() == sites_.size(); };
+            if (!changed_.wait_for(lock, kSitesTime, ready)) throw Trouble{"the sites do not find the controller"};
+        }
         auto record = controller_->submit(bundle, {});
         if (!record) throw Trouble{record.error()};
         const std::lock_guard lock(mutex_);
@@ -96,6 +104,7 @@ public:
             const std::lock_guard lock(mutex_);
             aborted_ = reason;
             job = job_;
+            changed_.notify_all();
         }
         if (!job.empty()) (void)controller_->runner().abort(job, reason);
     }
@@ -162,6 +171,11 @@ private:
         options.on_event = [this](const std::string& job, const std::string& type, const std::string& text) {
             on_event(job, type, text);
         };
+        options.on_site = [this](const std::string& site) {
+            const std::lock_guard lock(mutex_);
+            present_.insert(site);
+            changed_.notify_all();
+        };
         auto started = ControllerService::start(std::move(options));
         if (!started) throw Trouble{started.error().message};
         controller_ = std::move(*started);
@@ -197,6 +211,7 @@ private:
     std::mutex mutex_;
     std::condition_variable changed_;
     std::string job_;
+    std::set<std::string> present_;
     std::optional<std::string> aborted_;
     bool told_ = false;
     std::set<std::string> said_;

@@ -85,6 +85,7 @@ public:
         desk.runs = options_.runner.run.folder;
         desk.most_bundle_bytes = options_.most_bundle_bytes;
         desk.signatures_required = options_.signatures_required;
+        desk.on_site = options_.on_site;
         desk_ = std::make_unique<Desk>(ports, desk, engine_);
         desk_->serve();
         if (options_.on_event) engine_.add("listener", std::make_unique<Watcher>(options_.on_event));
@@ -105,7 +106,9 @@ public:
 
     void stop() override {
         if (std::exchange(stopped_, true)) return;
-        // First the hub: what waits for a site's answer fails then, and the runs can let go.
+        // No job may fail because its sites are out of reach from here on: the next controller goes on with it.
+        if (runner_) runner_->let_go();
+        // Then the hub: what waits for a site's answer fails, and the runs come back.
         if (watch_thread_.joinable()) {
             watch_loop_->stop();
             watch_thread_.join();

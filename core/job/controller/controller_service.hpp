@@ -33,6 +33,8 @@ struct RANKEXEC_EXPORT ControllerOptions {
     JobRunnerOptions runner;                                 ///< run.folder is chosen here
     /// Called for every event of every job, on some thread; must not block. May be left out.
     std::function<void(const std::string& job, const std::string& type, const std::string& text)> on_event;
+    /// A site has come, and is there for jobs. On some thread; must not block. May be left out.
+    std::function<void(const std::string& site)> on_site;
 };
 
 /// The controller: its hub, store, scheduler and runner, and what it answers to users, sites and parts. Any thread may

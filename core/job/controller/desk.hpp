@@ -51,6 +51,7 @@ public:
         std::filesystem::path runs;  ///< workspaces of active jobs
         std::int64_t most_bundle_bytes = 0;
         bool signatures_required = true;
+        std::function<void(const std::string& site)> on_site;  ///< ControllerOptions::on_site
     };
     Desk(Ports ports, Options options, Engine& engine);
     ~Desk();

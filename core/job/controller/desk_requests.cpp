@@ -230,6 +230,7 @@ void Desk::reconcile(const std::string& site) {
                 }
             }
             ports_.runner.on_site_connected(site);
+            if (options_.on_site) options_.on_site(site);
         });
     });
 }

@@ -337,6 +337,8 @@ std::optional<JobRun::Verdict> JobRun::too_few_sites() {
     for (const auto& [site, end] : site_ends_) {
         // Who is done has done its part: whether that was enough, the controller part decides.
         if (end.kind == "success") continue;
+        // Who was left out is missed already.
+        if (std::ranges::find(seats_, site, &Seat::site) == seats_.end()) continue;
         gone.push_back(site);
         why += (why.empty() ? "" : "; ") + site + ": " + end.detail;
         reported = reported || end.kind == "failure";
@@ -440,53 +442,81 @@ void JobRun::stop_parts(const std::string& reason, bool done) {
     changed_.wait(lock, ended);
 }
 
-void JobRun::save_workspace() {
+/// Nothing: it is saved, or there is none.
+std::optional<std::string> JobRun::save_workspace() {
     std::error_code error;
-    if (!fs::is_directory(workspace(), error)) return;
+    if (!fs::is_directory(workspace(), error)) return std::nullopt;
     for (const auto& seat : seats_) {
         const auto tail = ports_.sites.log_tail(seat.site, record_.id, kSiteLogBytes, options_.abort_timeout);
         if (tail.empty()) continue;
         std::ofstream(workspace() / (seat.site + ".log"), std::ios::binary) << tail;
     }
     const auto archive = options_.folder / (record_.id + ".tar.gz");
+    std::optional<std::string> trouble;
     if (const auto packed = ports_.archive(workspace(), archive); !packed) {
-        log::error("job " + record_.id + ": its workspace cannot be archived: " + packed.error());
-        say(job_event::kNotArchived, packed.error());
+        trouble = packed.error();
     } else if (const auto saved = ports_.store.save_workspace(record_.id, archive); !saved) {
-        log::error("job " + record_.id + ": its workspace cannot be stored: " + saved.error().message);
-        say(job_event::kNotArchived, saved.error().message);
+        trouble = saved.error().message;
     }
     fs::remove(archive, error);
+    return trouble;
 }
 
-/// What has a final status already keeps it: it was aborted meanwhile.
-void JobRun::record(const Verdict& verdict) {
+/// What has a final status already keeps it: it was aborted meanwhile. An error: the store did not take it.
+tl::expected<void, std::string> JobRun::record(const Verdict& verdict) {
     StatusChange change;
     change.to = verdict.status;
     change.reason = verdict.reason;
     change.deploy_detail = deploy_detail_;
     const auto now = ports_.store.get(record_.id);
-    if (now && is_final(now->status)) return;
+    if (now && is_final(now->status)) return {};
     if (now && !may_follow(now->status, change.to)) {
         // A job that was never running has no other failure than this.
         change.to = JobStatus::failed_to_run;
     }
     change.from = {JobStatus::submitted, JobStatus::approved, JobStatus::dispatched, JobStatus::running};
     const auto changed = ports_.store.change_status(record_.id, change);
-    if (!changed && changed.error().kind != StoreError::Kind::conflict) {
+    if (!changed && changed.error().kind == StoreError::Kind::unusable) return tl::unexpected(changed.error().message);
+    return {};
+}
+
+/// Keeps what the job has left, and then its end. As long as the store does not take the end, the job has none: a disk
+/// that is full for a while must not leave a job behind that never ends, or that the next controller runs again. False:
+/// this process ends before that.
+bool JobRun::settle(const Verdict& verdict) {
+    auto unsaved = save_workspace();
+    auto recorded = record(verdict);
+    if (!recorded) {
         log::error("job " + record_.id + ": " + std::string(to_string(verdict.status)) +
-                   " cannot be recorded: " + changed.error().message);
+                   " cannot be recorded yet: " + recorded.error());
     }
+    while (!recorded) {
+        {
+            std::unique_lock lock(mutex_);
+            if (changed_.wait_for(lock, options_.store_pause, [this] { return detached_; })) return false;
+        }
+        keep(verdict);
+        if (unsaved) unsaved = save_workspace();
+        recorded = record(verdict);
+    }
+    if (unsaved) {
+        log::error("job " + record_.id + ": its workspace cannot be archived: " + *unsaved);
+        say(job_event::kNotArchived, *unsaved);
+    }
+    return true;
 }
 
 /// From now on the job is over, whatever becomes of this process: its controller part must not begin again.
 void JobRun::keep(const Verdict& verdict) const {
     const auto fresh = verdict_file().string() + ".new";
-    {
-        std::ofstream file(fresh, std::ios::binary);
-        file << to_string(verdict.status) << "\n" << verdict.reason;
-    }
+    std::ofstream file(fresh, std::ios::binary);
+    file << to_string(verdict.status) << "\n" << verdict.reason;
+    file.close();
     std::error_code error;
+    if (!file) {  // the disk is full: settle() comes back to it
+        fs::remove(fresh, error);
+        return;
+    }
     fs::rename(fresh, verdict_file(), error);
     if (error) log::warning("job " + record_.id + ": " + verdict_file().string() + ": " + error.message());
 }
@@ -504,8 +534,7 @@ void JobRun::finish(const Verdict& verdict) {
     keep(verdict);
     const bool done = verdict.status == JobStatus::completed;
     stop_parts(done ? "the job is done" : verdict.reason, done);
-    save_workspace();
-    record(verdict);
+    if (!settle(verdict)) return;
     if (touched_sites_) {
         std::vector<std::string> all;
         for (const auto& outcome : deploy_detail_) {

@@ -30,6 +30,7 @@ struct RANKEXEC_EXPORT JobRunOptions {
     Milliseconds start_timeout{60'000};           ///< for all sites to have started their part
     Milliseconds abort_timeout{10'000};           ///< for parts to end in band, before force
     Milliseconds site_return_timeout{60'000};     ///< for a site that is lost to come back
+    Milliseconds store_pause{1'000};              ///< before a store that has failed is asked again
     Milliseconds controller_gone_after{300'000};  ///< PartSetup::controller_gone_after
 };
 
@@ -120,9 +121,10 @@ private:
     void finish(const Verdict& verdict);
     void keep(const Verdict& verdict) const;
     [[nodiscard]] std::optional<Verdict> kept_verdict() const;
-    void record(const Verdict& verdict);
+    [[nodiscard]] tl::expected<void, std::string> record(const Verdict& verdict);
+    [[nodiscard]] bool settle(const Verdict& verdict);
     void stop_parts(const std::string& reason, bool done);
-    void save_workspace();
+    [[nodiscard]] std::optional<std::string> save_workspace();
     [[nodiscard]] Step enough(const std::string& doing);
     void drop(const std::string& site, const std::string& why);
     [[nodiscard]] Verdict verdict_of(const RunEnd& end) const;

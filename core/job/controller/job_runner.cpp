@@ -39,22 +39,26 @@ public:
         thread_ = std::thread([this] { schedule(); });
     }
 
-    void stop() {
-        {
-            const std::lock_guard lock(mutex_);
-            stopped_ = true;
-            changed_.notify_all();
+    void let_go() {
+        const std::lock_guard lock(mutex_);
+        if (std::exchange(stopped_, true)) return;
+        for (const auto& [job, active] : active_) {
+            active.run->detach();
+            let_go_.push_back(job);
         }
+        changed_.notify_all();
+    }
+
+    void stop() {
+        let_go();
         if (thread_.joinable()) thread_.join();
         std::vector<std::thread> threads;
         std::vector<std::string> jobs;
         {
             const std::lock_guard lock(mutex_);
-            for (auto& [job, active] : active_) {
-                active.run->detach();
-                jobs.push_back(job);
-                threads.push_back(std::move(active.thread));
-            }
+            // Also those whose runs have come back already: their controller parts go on.
+            jobs.swap(let_go_);
+            for (auto& [job, active] : active_) threads.push_back(std::move(active.thread));
             for (auto& thread : done_) threads.push_back(std::move(thread));
             done_.clear();
         }
@@ -204,6 +208,11 @@ private:
         const std::lock_guard lock(mutex_);
         auto& active = active_[job];
         active.run = run;
+        // Of a pass that was under way when all were let go.
+        if (stopped_) {
+            run->detach();
+            let_go_.push_back(job);
+        }
         active.thread = std::thread([this, run, job] {
             run->run();
             scheduler_.release(job);
@@ -275,6 +284,7 @@ private:
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     bool stopped_ = false;
+    std::vector<std::string> let_go_;
     bool woken_ = true;
     std::map<std::string, Active> active_;
     std::vector<std::thread> done_;
@@ -287,6 +297,7 @@ JobRunner::JobRunner(JobRunnerOptions options, JobRunPorts ports,
 JobRunner::~JobRunner() { impl_->stop(); }
 
 void JobRunner::start() { impl_->start(); }
+void JobRunner::let_go() { impl_->let_go(); }
 void JobRunner::stop() { impl_->stop(); }
 void JobRunner::wake() { impl_->wake(); }
 Stored<JobRecord> JobRunner::abort(const std::string& job, const std::string& reason) {

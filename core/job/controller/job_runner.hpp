@@ -44,6 +44,9 @@ public:
 
     /// Restores what an earlier controller has left, and schedules from now on.
     void start();
+    /// This process is about to end: no job is begun any more, and what fails from now on, because sites can no longer
+    /// be reached, decides about none. Does not wait.
+    void let_go();
     /// Idempotent. The jobs that run are left as they are for the next controller, but for their controller parts.
     void stop();
 

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/core/job/site/site_service.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -22,6 +26,7 @@
 #include "rankexec/core/job/site/request_threads.hpp"
 #include "rankexec/core/system/event_loop.hpp"
 #include "rankexec/core/system/log.hpp"
+#include "rankexec/core/system/unique_fd.hpp"
 #include "rankexec/ipc/hub/hub.hpp"
 
 namespace rankexec::job {
@@ -57,6 +62,7 @@ public:
         fs::create_directories(jobs_folder_, error);
         if (!error) fs::permissions(options_.home, fs::perms::owner_all, error);
         if (error) fail(options_.home.string() + ": " + error.message());
+        lock_home();
         if (!options_.identity.controller) fail("the site's identity does not name its controller; enrol it again");
         options_.backend->on_end([this](const std::string& job, const RunEnd& end) { on_end(job, end); });
         hub::HubClient::Options client;
@@ -143,6 +149,18 @@ private:
     }
 
     // ---- what is on the disk ------------------------------------------------------------------
+
+    /// A second site with this home would take the parts that run for ones that have ended, and remove their files.
+    void lock_home() {
+        const auto path = options_.home / "lock";
+        // Not for programs that this process starts: they would hold the lock beyond its end.
+        home_lock_ = UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+        if (!home_lock_.valid()) fail(path.string() + ": " + std::generic_category().message(errno));
+        if (::flock(home_lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+            fail("the folder " + options_.home.string() +
+                 " is in use by another site; end that one first, or give this one a home of its own");
+        }
+    }
 
     [[nodiscard]] fs::path folder_of(const std::string& job) const { return jobs_folder_ / job; }
 
@@ -472,6 +490,7 @@ private:
     }
 
     SiteOptions options_;
+    UniqueFd home_lock_;
     const fs::path jobs_folder_;
     ResourceManager resources_;
     EventLoop loop_;

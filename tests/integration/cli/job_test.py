@@ -108,6 +108,13 @@ class Service(JobTest):
         place = self.job("download", job).stdout.strip()
         self.assertTrue(os.path.exists(os.path.join(place, "results", "summary.txt")))
         self.job("download", job, exit_code=2)  # it is there
+        with open(os.path.join(self.folder, "mine.tar.gz"), "w", encoding="utf-8") as file:
+            file.write("something else")
+        self.job("download", job, "--into", "mine/")
+        with open(os.path.join(self.folder, "mine.tar.gz"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), "something else")
+        self.assertIn("nothing can be written in nowhere",
+                      self.job("download", job, "--into", "nowhere/results", exit_code=1).stderr)
         self.job("download", job, "--archive", "--into", "all.tar.gz")
         with tarfile.open(os.path.join(self.folder, "all.tar.gz")) as archive:
             self.assertIn("controller.log", [name.removeprefix("./") for name in archive.getnames()])

@@ -143,6 +143,19 @@ class Embedded(JobsTest):
         self.assertGreater(float(found[1]), max(alone))
         self.assertIn("accuracy.svg", os.listdir(os.path.join(self.folder, "federated-digits-results")))
 
+    def test_all_sites_are_there_before_it_is_scheduled(self):
+        job = """name = "everywhere"
+[[parts]]
+folder = "site-a"
+sites = ["@ALL"]
+[workflow]
+type = "fed_avg"
+"""
+        folder = self.write_job(job, part="nonsense = 1")  # it is deployed, and no more
+        for _ in range(5):
+            done = self.run_command("job", "run", "--results", "out", folder, code=1)
+            self.assertIn("job_deployed: site-1, site-2", done.stderr)
+
     def test_an_interrupt_ends_all_of_it(self):
         self.serve("run", "trained", "job", "run", "--results", "out", self.write_job(rounds=100000))
         self.assertEqual(self.stop("run", signal.SIGINT), 130)

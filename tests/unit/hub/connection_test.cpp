@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who gets in, who does not, and who comes back.
 #include <gmock/gmock.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <future>
 
+#include "rankexec/core/system/unique_fd.hpp"
+#include "unit/cli/temporary_folder.hpp"
 #include "unit/hub/hub_ends.hpp"
 
 namespace rankexec::test {
@@ -13,6 +18,22 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+
+/// Listens, and leaves its file behind, as a process does that was killed.
+class UnixListener {
+public:
+    explicit UnixListener(const std::filesystem::path& path)
+        : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        path.string().copy(address.sun_path, sizeof(address.sun_path) - 1);
+        EXPECT_EQ(::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+        EXPECT_EQ(::listen(socket_.get(), 1), 0);
+    }
+
+private:
+    UniqueFd socket_;
+};
 
 class HubConnection : public Hub {
 protected:
@@ -53,6 +74,29 @@ TEST_F(HubConnection, AKeyThatTheHubDoesNotKnowIsRefusedAndToldSo) {
     server->allow("site/a", keys.public_key);
     heard.wait("connected");
     EXPECT_EQ(text_of(client->ask(hub::kHubName, "who", {}, kLong)), "site/a");
+}
+
+TEST_F(HubConnection, ThePlaceOfAHubThatListensIsNotTakenAway) {
+    const cli::TemporaryFolder folder;
+    const auto place = "ipc://" + (folder.path() / "hub").string();
+    make_server(server_options(place));
+    server->start();
+    const auto second = hub::HubServer::make(server_options(place));
+    ASSERT_FALSE(second.has_value());
+    EXPECT_THAT(second.error().message, HasSubstr("another process listens there"));
+    EXPECT_EQ(text_of(connected_client("site/a")->ask(hub::kHubName, "who", {}, kLong)), "site/a");
+    // What a hub that was killed has left is in nobody's way.
+    server.reset();
+    { const UnixListener abandoned(folder.path() / "hub"); }
+    make_server(server_options(place));
+}
+
+TEST_F(HubConnection, APortThatIsNoneIsRefused) {
+    for (const auto* endpoint_of : {"tcp://127.0.0.1:65536", "tcp://127.0.0.1:99999999999999999999"}) {
+        const auto made = hub::HubServer::make(server_options(endpoint_of));
+        ASSERT_FALSE(made.has_value()) << endpoint_of;
+        EXPECT_THAT(made.error().message, HasSubstr("65535"));
+    }
 }
 
 TEST_F(HubConnection, AHubWithAnotherKeyIsRefused) {

@@ -12,6 +12,7 @@
 #include <fstream>
 
 #include "fakes.hpp"
+#include "full_store.hpp"
 #include "rankexec/core/component/configuration_error.hpp"
 #include "rankexec/core/job/controller/job_event.hpp"
 #include "rankexec/core/job/store/memory_store.hpp"
@@ -22,6 +23,7 @@ namespace {
 
 using test::FakeBackend;
 using test::FakeSites;
+using test::FullStore;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -68,7 +70,7 @@ protected:
     RunnerTest() {
         StoreOptions store_options;
         store_options.directory = folder.path() / "store";
-        store = make_memory_store(store_options);
+        store = std::make_unique<FullStore>(make_memory_store(store_options));
         recorder = &dynamic_cast<Recorder&>(engine.add("recorder", std::make_unique<Recorder>()));
         for (const auto* site : {"a", "b", "c"}) sites.connect(site);
         definition.name = "job";
@@ -76,6 +78,7 @@ protected:
         definition.parts = {{"site", {std::string(kAllSites)}, {}}};
         options.run.folder = folder.path() / "runs";
         options.run.abort_timeout = std::chrono::milliseconds(200);
+        options.run.store_pause = std::chrono::milliseconds(5);
         options.run.site_return_timeout = std::chrono::milliseconds(300);
         std::filesystem::create_directories(options.run.folder);
         parts.on_end([this](const std::string& job, const RunEnd& end) {
@@ -142,10 +145,15 @@ protected:
         EXPECT_FALSE(std::filesystem::exists(options.run.folder / job)) << "its workspace is still there";
         return record(job);
     }
+    /// The store, that is full, after `before` refusals.
+    void until_asked_again(int before) const {
+        const auto deadline = std::chrono::steady_clock::now() + kLong;
+        while (store->refusals < before + 20 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    }
     void complete(const std::string& job) { parts.end(job, {RunEnd::Kind::success, ExitStatus{}, {}}); }
 
     cli::TemporaryFolder folder;
-    std::unique_ptr<JobStore> store;
+    std::unique_ptr<FullStore> store;
     Engine engine;
     Recorder* recorder = nullptr;
     FakeSites sites;
@@ -457,6 +465,36 @@ TEST_F(J5_End, SitesThatHaveNoPartOfTheJobAreNotMissed) {
     EXPECT_THAT(heard.lines(), Not(Contains("lost c")));
 }
 
+TEST_F(J5_End, IsRecordedWhenTheDiskIsNoLongerFull) {
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    store->full = true;
+    const int before = store->refusals;
+    complete(job);
+    until_asked_again(before);
+    EXPECT_THAT(runner->running(), ElementsAre(job)) << "it has no end that anybody knows of";
+    store->full = false;
+    EXPECT_EQ(ended(job).status, JobStatus::completed);
+    EXPECT_TRUE(store->workspace(job)) << "its results are kept";
+}
+
+TEST_F(J5_End, AControllerThatEndsWhileTheDiskIsFullLeavesItToTheNext) {
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    const int before = store->refusals;
+    store->full = true;
+    complete(job);
+    until_asked_again(before);
+    runner->stop();
+    store->full = false;
+    begin();
+    EXPECT_EQ(ended(job).status, JobStatus::completed);
+    EXPECT_TRUE(store->workspace(job));
+    EXPECT_EQ(parts.starts().size(), 1U) << "it is not run again";
+}
+
 using J6_Stop = RunnerTest;
 
 TEST_F(J6_Stop, AJobThatWaitsIsAbortedAtOnce) {
@@ -528,6 +566,24 @@ protected:
         return job;
     }
 };
+
+TEST_F(J7_Restart, WhatTheEndOfTheControllerKeepsFromBeingDeployedIsDeployedByTheNext) {
+    for (const auto* site : {"a", "b", "c"}) sites.answer("deploy", site, "this end of the hub was closed");
+    sites.on_request([this](const std::string& request) {
+        if (request == "deploy a") runner->let_go();
+    });
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kSiteLeftOut);
+    runner->stop();
+    EXPECT_EQ(record(job).status, JobStatus::submitted) << record(job).reason;
+    for (const auto* site : {"a", "b", "c"}) sites.answer("deploy", site, "");
+    sites.on_request({});
+    begin();
+    recorder->wait_for(job, job_event::kStarted);
+    complete(job);
+    EXPECT_EQ(ended(job).status, JobStatus::completed);
+}
 
 TEST_F(J7_Restart, PartsThatLiveAreTakenOver) {
     const auto job = left_behind();

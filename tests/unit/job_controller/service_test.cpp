@@ -204,6 +204,21 @@ TEST_F(J7_Service, ASiteThatIsRestartedSaysThatItsPartHasEnded) {
     EXPECT_THAT(record.reason, HasSubstr("b"));
 }
 
+TEST_F(J7_Service, AHomeBelongsToOneSiteAtATime) {
+    start_controller();
+    start_site("a");
+    auto other = Identity::create(Role::site, "b");
+    other.controller = own.public_part();
+    SiteOptions options(other);
+    options.controller = endpoint();
+    options.home = folder.path() / "site.a";
+    options.backend = std::make_unique<LocalBackend>();
+    options.part_command = {"true"};
+    const auto second = SiteService::start(std::move(options));
+    ASSERT_FALSE(second);
+    EXPECT_THAT(second.error().message, HasSubstr("in use by another site"));
+}
+
 using J3_Service = ServiceTest;
 
 TEST_F(J3_Service, ASiteTrustsItsControllersSignatureAlone) {
