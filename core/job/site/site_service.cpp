@@ -218,6 +218,24 @@ private:
         return slots_.emplace(job, std::move(slot)).first->second;
     }
 
+    struct Held {
+        std::shared_ptr<Slot> slot;
+        std::unique_lock<std::mutex> working;
+    };
+    /// As slot_of, and nobody else is at work with it: who was may have removed it, and then it is no slot any more.
+    Held hold(const std::string& job, bool make) {
+        while (auto slot = slot_of(job, make)) {
+            std::unique_lock working(slot->working);
+            if (is_current(job, slot)) return {std::move(slot), std::move(working)};
+        }
+        return {};
+    }
+    bool is_current(const std::string& job, const std::shared_ptr<Slot>& slot) const {
+        const std::lock_guard lock(mutex_);
+        const auto found = slots_.find(job);
+        return found != slots_.end() && found->second == slot;
+    }
+
     // ---- reservations -------------------------------------------------------------------------
 
     Shareable check_resources(const hub::Request& request) {
@@ -260,8 +278,7 @@ private:
     Shareable deploy(const hub::Request& request) {
         const auto job = text_in(request.content, "job");
         const auto digest = text_in(request.content, "digest");
-        const auto slot = slot_of(job, true);
-        const std::lock_guard working(slot->working);
+        const auto [slot, working] = hold(job, true);
         const auto token = text_in(request.content, "token");
         (void)resources_.renew(token);
         {
@@ -303,10 +320,11 @@ private:
         if (error) log::warning(folder_of(job).string() + " cannot be removed: " + error.message());
         {
             const std::lock_guard lock(mutex_);
+            // No other reservation of the job: after a restart the controller may have made one, while this is the end
+            // of what it had begun before.
             resources_.cancel(slot->token);
             slots_.erase(job);
         }
-        resources_.free(job);
         loop_.post([this] { logs_.look(); });
     }
 
@@ -316,9 +334,8 @@ private:
         const auto job = text_in(request.content, "job");
         const auto run = text_in(request.content, "run");
         const auto token = text_in(request.content, "token");
-        const auto slot = slot_of(job, false);
+        const auto [slot, working] = hold(job, false);
         if (!slot) return refused("the job is not deployed here");
-        const std::lock_guard working(slot->working);
         PartRecord record;
         {
             const std::lock_guard lock(mutex_);
@@ -400,27 +417,27 @@ private:
 
     Shareable forget_job(const hub::Request& request) {
         const auto job = text_in(request.content, "job");
-        const auto slot = slot_of(job, false);
-        if (!slot) {
-            resources_.free(job);
-            return {};
-        }
-        {
-            const std::lock_guard lock(mutex_);
-            slot->forgotten = true;
-        }
-        const std::lock_guard working(slot->working);
-        {
-            std::unique_lock lock(mutex_);
-            if (runs(*slot)) {
-                lock.unlock();
-                options_.backend->stop(job);
-                lock.lock();
+        while (const auto slot = slot_of(job, false)) {
+            {
+                const std::lock_guard lock(mutex_);
+                slot->forgotten = true;
             }
-            changed_.wait(lock, [&] { return closing_ || !runs(*slot); });
-            if (closing_) return {};
+            const std::lock_guard working(slot->working);
+            if (!is_current(job, slot)) continue;
+            {
+                std::unique_lock lock(mutex_);
+                if (runs(*slot)) {
+                    lock.unlock();
+                    options_.backend->stop(job);
+                    lock.lock();
+                }
+                changed_.wait(lock, [&] { return closing_ || !runs(*slot); });
+                if (closing_) return {};
+            }
+            drop(job, slot);
+            break;
         }
-        drop(job, slot);
+        resources_.free(job);
         return {};
     }
 
