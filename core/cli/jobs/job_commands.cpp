@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/core/cli/jobs/job_commands.hpp"
 
+#include <optional>
 #include <utility>
 
 #include "rankexec/core/cli/commands.hpp"
@@ -20,8 +21,9 @@ int print_json_line(const Value& value) { return print_text(to_json(value) + "\n
 struct Act {
     JobClient& client;
     bool json;
+    const PackedBundle* bundle;  ///< of submit alone
 
-    int operator()(const JobSubmit& submit) const { return submit_job(client, submit, json); }
+    int operator()(const JobSubmit& submit) const { return submit_job(client, submit, *bundle, json); }
     int operator()(const JobWait& wait) const { return wait_for_job(client, wait, json); }
     int operator()(const JobLogs& logs) const { return print_logs(client, logs); }
     int operator()(const JobDownload& download) const { return download_job(client, download, json); }
@@ -72,8 +74,15 @@ struct Act {
 
 CommandResult job_command(const JobCommand& command) {
     try {
+        // Before the client has threads: a signal that one of them took would end the process at once, and leave the
+        // file.
+        std::optional<PackedBundle> bundle;
+        if (std::holds_alternative<JobSubmit>(command.action)) {
+            InterruptWatch::block();
+            bundle.emplace();
+        }
         JobClient client(command.access);
-        return {std::visit(Act{client, command.json}, command.action), {}};
+        return {std::visit(Act{client, command.json, bundle ? &*bundle : nullptr}, command.action), {}};
     } catch (const JobError& error) {
         complain(error.what());
         return {error.exit_code(), {}};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -7,7 +8,6 @@
 
 #include "rankexec/core/cli/commands.hpp"
 #include "rankexec/core/cli/exit_code.hpp"
-#include "rankexec/core/cli/interrupt_watch.hpp"
 #include "rankexec/core/cli/jobs/job_actions.hpp"
 #include "rankexec/core/cli/jobs/job_text.hpp"
 #include "rankexec/core/job/bundle/bundle.hpp"
@@ -21,30 +21,6 @@ namespace topic = job::topic;
 
 /// An upload that is not there any more is begun anew: the controller was restarted meanwhile.
 constexpr int kAttempts = 3;
-
-/// A file that goes with this, also when the command is interrupted.
-class TemporaryFile {
-public:
-    TemporaryFile()
-        : path_(fs::temp_directory_path() / ("rankexec-" + random_run_id() + ".tar.gz")),
-          watch_({[this](int signal) { end(signal); }, [this](int signal) { end(signal); }, {}}) {}
-    ~TemporaryFile() { remove(); }
-    TemporaryFile(const TemporaryFile&) = delete;
-    TemporaryFile& operator=(const TemporaryFile&) = delete;
-    [[nodiscard]] const fs::path& path() const { return path_; }
-
-private:
-    void remove() const {
-        std::error_code ignored;
-        fs::remove(path_, ignored);
-    }
-    void end(int signal) const {
-        remove();
-        std::_Exit(exit_code_of_signal(signal));
-    }
-    fs::path path_;
-    InterruptWatch watch_;
-};
 
 /// What is wrong with a job is told of the place that the user has named.
 [[noreturn]] void refuse(const Failure& failure, const fs::path& bundle, const std::string& path) {
@@ -97,17 +73,34 @@ std::string submit_bundle(JobClient& client, const fs::path& bundle, const std::
 
 }  // namespace
 
-int submit_job(JobClient& client, const JobSubmit& submit, bool json) {
+PackedBundle::PackedBundle()
+    : path_(fs::temp_directory_path() / ("rankexec-" + random_run_id() + ".tar.gz")),
+      watch_({[this](int signal) { end(signal); }, [this](int signal) { end(signal); }, {}}) {}
+
+PackedBundle::~PackedBundle() { remove(); }
+
+void PackedBundle::remove() const {
+    std::error_code ignored;
+    fs::remove(path_, ignored);
+    fs::remove(path_.string() + ".part", ignored);  // of pack_folder(), while it packs
+}
+
+void PackedBundle::end(int signal) const {
+    remove();
+    std::_Exit(exit_code_of_signal(signal));
+}
+
+int submit_job(JobClient& client, const JobSubmit& submit, const PackedBundle& bundle, bool json) {
     // The same for a submission that is sent again, so that it is one job.
     const auto token = submit.token.empty() ? random_run_id() : submit.token;
     std::string id;
     if (fs::is_directory(submit.path)) {
-        const TemporaryFile bundle;
         const auto packed = job::pack_folder(submit.path, bundle.path());
         if (!packed) refuse(packed.error(), bundle.path(), submit.path);
         const auto inspected = job::inspect_bundle(bundle.path());
         if (!inspected) refuse(inspected.error(), bundle.path(), submit.path);
         id = submit_bundle(client, bundle.path(), token);
+        bundle.remove();
     } else if (fs::is_regular_file(submit.path)) {
         const auto inspected = job::inspect_bundle(submit.path);
         if (!inspected) refuse(inspected.error(), submit.path, submit.path);

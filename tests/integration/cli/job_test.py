@@ -122,6 +122,23 @@ class Service(JobTest):
         self.assertIn("there is no job", self.job("show", job, exit_code=1).stderr)
         self.assertEqual(self.job("list").stdout, "no jobs\n")
 
+    def test_a_submission_that_is_interrupted_leaves_nothing(self):
+        self.enroll("user", "alice")
+        self.start_controller()
+        folder = os.path.join(self.folder, "large")
+        shutil.copytree(JOB, folder)
+        with open(os.path.join(folder, "site-a", "data"), "wb") as file:
+            file.write(os.urandom(100 << 20))
+        place = os.path.join(self.folder, "temporary")
+        os.mkdir(place)
+        process = subprocess.Popen([RANKEXEC, "job", "submit", folder, "--identity", "alice.user"], cwd=self.folder,
+                                   env=dict(self.environment, TMPDIR=place), stdout=subprocess.DEVNULL)
+        while not os.listdir(place):
+            self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(PATIENCE), 130)
+        self.assertEqual(os.listdir(place), [])
+
     def test_the_same_token_is_one_job(self):
         self.start_all()
         first = self.json_of("submit", JOB, "--token", "nightly")["job"]
