@@ -767,6 +767,19 @@ TEST_F(J7_Restart, OfThoseTooOthersAreLeftOutAndRequiredOnesAreNot) {
     EXPECT_EQ(failed_to_run(second).status, JobStatus::failed_to_run);
 }
 
+TEST_F(J7_Restart, TheDeployDetailIsKept) {
+    sites.answer("deploy", "c", "disk full");
+    const auto job = left_behind();
+    const auto detail = record(job).deploy_detail;
+    EXPECT_EQ(detail.size(), 4U);
+    for (const auto* site : {"a", "b"}) sites.has(site, PartState::Stage::running);
+    begin();
+    parts.wait_until_started(job);
+    complete(job);
+    EXPECT_EQ(ended(job).deploy_detail, detail);
+    EXPECT_THAT(sites.requests(), Contains("forget c")) << "nothing is left there";
+}
+
 TEST_F(J7_Restart, SitesAreWaitedFor) {
     options.run.site_return_timeout = kLong;
     definition.required_sites = {"c"};
