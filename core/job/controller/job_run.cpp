@@ -36,6 +36,8 @@ JobRun::JobRun(JobRunPorts& ports, const JobRunOptions& options, JobRecord recor
       definition_(std::move(definition)),
       seats_(std::move(seats)),
       restored_(restored) {
+    // What was left out before the restart is in the job's record, and has something to forget when the job is over.
+    if (restored_) deploy_detail_ = record_.deploy_detail;
     for (const auto& seat : seats_) set_state(seat.site, "waiting");
 }
 

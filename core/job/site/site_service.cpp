@@ -36,7 +36,8 @@ namespace fs = std::filesystem;
 using Milliseconds = std::chrono::milliseconds;
 
 constexpr Milliseconds kAnswer{60'000};
-constexpr Milliseconds kRenewal{5'000};
+/// Of the time of a reservation; what is late once or twice does not end it.
+constexpr int kRenewals = 6;
 
 /// Its part of one job. `working` is held while something is done with it, which may take long; all else is under the
 /// service's mutex.
@@ -53,7 +54,9 @@ struct Slot {
 class Site final : public SiteService {
 public:
     explicit Site(SiteOptions options)
-        : options_(std::move(options)), jobs_folder_(options_.home / "jobs"), resources_({options_.resources}, {}) {}
+        : options_(std::move(options)),
+          jobs_folder_(options_.home / "jobs"),
+          resources_({options_.resources, options_.reservation_time}, {}) {}
     ~Site() override { stop(); }
 
     /// Throws Failure.
@@ -270,7 +273,7 @@ private:
         for (const auto& token : tokens) {
             if (hub_->connected()) (void)resources_.renew(token);
         }
-        loop_.call_after(kRenewal, [this] { renew_later(); });
+        loop_.call_after(options_.reservation_time / kRenewals, [this] { renew_later(); });
     }
 
     // ---- deploy -------------------------------------------------------------------------------

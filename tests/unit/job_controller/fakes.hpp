@@ -179,10 +179,15 @@ public:
         }
         running_.insert(spec.job);
         starts_.push_back(spec.job);
+        last_spec_ = spec;
         changed_.notify_all();
         return {};
     }
-    bool adopt(const RunSpec& /*spec*/) override { return false; }
+    bool adopt(const RunSpec& spec) override {
+        const std::lock_guard lock(mutex_);
+        if (adopts) running_.insert(spec.job);
+        return adopts;
+    }
     void stop(const std::string& job) override {
         {
             const std::lock_guard lock(mutex_);
@@ -215,7 +220,12 @@ public:
         const std::lock_guard lock(mutex_);
         return stops_;
     }
+    [[nodiscard]] RunSpec last_spec() const {
+        const std::lock_guard lock(mutex_);
+        return last_spec_;
+    }
     std::string refusal;  ///< of start(); set it before
+    bool adopts = false;  ///< every run lives
 
 private:
     mutable std::mutex mutex_;
@@ -223,6 +233,7 @@ private:
     std::set<std::string> running_;
     std::vector<std::string> starts_;
     std::vector<std::string> stops_;
+    RunSpec last_spec_;
     OnEnd on_end_;
 };
 

@@ -37,9 +37,12 @@ class Recorder final : public Component {
 public:
     void handle_event(const std::string& type, Context& context) override {
         const auto job = context.text_or("job_id", "");
-        const std::lock_guard lock(mutex_);
-        events_.emplace_back(job, type);
-        changed_.notify_all();
+        {
+            const std::lock_guard lock(mutex_);
+            events_.emplace_back(job, type);
+            changed_.notify_all();
+        }
+        // Without the lock: what it does may fire further events.
         if (on_event_) on_event_(type, context);
     }
     void wait_for(const std::string& job, const std::string& type) {
@@ -103,11 +106,13 @@ protected:
             for (const auto& one : *all) status_at_archive = one.status;
             return {};
         };
-        ports.admit = [](PartSetup&) {};
-        ports.dismiss = [](const std::string&) {};
+        ports.admit = [this](PartSetup& setup) { heard.add("admit " + setup.participant); };
+        ports.dismiss = [this](const std::string&) { heard.add("dismiss"); };
         ports.tell_to_end = [this](const std::string& job, const std::string& participant, const std::string&) {
+            heard.add("end " + participant);
             if (participant != kControllerParticipant) return true;
             if (!obeys) return false;
+            if (deaf) return true;
             parts.end(job, {RunEnd::Kind::failure, ExitStatus{false, 102}, "aborted"});
             return true;
         };
@@ -129,6 +134,13 @@ protected:
         EXPECT_TRUE(job) << job.error().message;
         if (runner) runner->wake();
         return job->id;
+    }
+    void abort_in_the_store(const std::string& job) {
+        StatusChange change;
+        change.from = {JobStatus::submitted, JobStatus::dispatched};
+        change.to = JobStatus::aborted;
+        change.reason = "enough";
+        EXPECT_TRUE(store->change_status(job, change));
     }
     [[nodiscard]] JobRecord record(const std::string& job) const { return store->get(job).value(); }
     /// Until all that the runner does for the job is done.
@@ -162,7 +174,8 @@ protected:
     JobDefinition definition;
     JobRunnerOptions options;
     std::string bundle_refusal;
-    std::atomic<bool> obeys = true;
+    std::atomic<bool> obeys = true;  ///< false: the controller part cannot be told to end
+    std::atomic<bool> deaf = false;  ///< it is told, and does not end
     std::atomic<JobStatus> status_at_archive = JobStatus::submitted;
     std::unique_ptr<JobRunner> runner;
 };
@@ -180,14 +193,19 @@ TEST_F(J2_Runner, AJobGoesFromSubmittedToCompleted) {
     EXPECT_EQ(done.status, JobStatus::completed) << done.reason;
     EXPECT_THAT(done.sites, ElementsAre("a", "b", "c"));
     EXPECT_TRUE(done.duration);
+    EXPECT_EQ(done.attempt_count, 1);
+    ASSERT_EQ(done.attempts.size(), 1U);
+    EXPECT_THAT(done.attempts.front().outcome, HasSubstr("a, b, c"));
+    EXPECT_EQ(done.deploy_detail.size(), 4U);
     EXPECT_THAT(recorder->of(job), ElementsAre(job_event::kDeployToServer, job_event::kDeployToClient,
                                                job_event::kDeployed, job_event::kStarted, job_event::kCompleted));
     EXPECT_EQ(sites.reserved(), 0) << "what was reserved is free again";
 }
 
 TEST_F(J2_Runner, WaitsForASiteToBeThere) {
-    FakeSites nobody;
     definition.min_sites = 4;
+    // It is the site that wakes the runner, not the time.
+    options.schedule.first_backoff = options.schedule.longest_backoff;
     begin();
     const auto job = submit();
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -231,6 +249,23 @@ TEST_F(J2_Runner, AnAbortWhileItIsStartedIsNotOverwritten) {
     EXPECT_THAT(sites.requests(), IsSupersetOf({"abort a", "forget a", "forget b", "forget c"}));
 }
 
+TEST_F(J2_Runner, WhatTheStoreSaysOfAnAbortIsEnough) {
+    // Whoever aborts tells the store first: the run may come to its next step before it is told, too.
+    for (const auto* step : {"deploy c", "start c"}) {
+        sites.on_request([&](const std::string& request) {
+            if (request == step) abort_in_the_store(runner->running().front());
+        });
+        begin();
+        const auto job = submit();
+        EXPECT_EQ(ended(job).status, JobStatus::aborted) << step;
+        EXPECT_EQ(record(job).reason, "enough");
+        EXPECT_THAT(recorder->of(job), Not(Contains(job_event::kStarted)));
+        EXPECT_EQ(parts.starts().size(), step == std::string("deploy c") ? 0U : 1U);
+        EXPECT_FALSE(parts.runs(job));
+        runner.reset();
+    }
+}
+
 TEST_F(J2_Runner, AFailureInOneJobDoesNotStopTheNext) {
     begin();
     const auto broken = submit("broken");
@@ -265,6 +300,35 @@ TEST_F(J2_Runner, AComponentMayVeto) {
     recorder->wait_for(job, job_event::kAborted);
     EXPECT_EQ(record(job).status, JobStatus::cannot_schedule);
     EXPECT_THAT(record(job).reason, HasSubstr("not on Sundays"));
+}
+
+TEST_F(J2_Runner, AJobThatWasAbortedSinceItWasChosenIsNotDeployed) {
+    const auto broken = submit("broken");
+    const auto good = submit();
+    // The broken job is given up in the pass that chooses the good one, and this is told before the good one is run.
+    recorder->on_event([&](const std::string& type, Context& context) {
+        if (type != job_event::kAborted || context.text_or("job_id", "") != broken) return;
+        abort_in_the_store(good);
+    });
+    begin();
+    EXPECT_EQ(ended(good).status, JobStatus::aborted);
+    EXPECT_EQ(record(good).reason, "enough");
+    EXPECT_THAT(recorder->of(good), ElementsAre(job_event::kCompleted)) << "it was on its way to a site";
+    EXPECT_THAT(sites.requests(), Not(Contains(HasSubstr("deploy"))));
+    EXPECT_EQ(sites.reserved(), 0);
+}
+
+TEST_F(J2_Runner, AnAbortBetweenDeployAndStartStartsNothing) {
+    recorder->on_event([&](const std::string& type, Context& context) {
+        if (type != job_event::kDeployed) return;
+        EXPECT_TRUE(runner->abort(context.text_or("job_id", ""), "enough"));
+    });
+    begin();
+    const auto done = ended(submit());
+    EXPECT_EQ(done.status, JobStatus::aborted);
+    EXPECT_TRUE(parts.starts().empty());
+    EXPECT_THAT(sites.requests(), Not(Contains(HasSubstr("start"))));
+    EXPECT_EQ(sites.reserved(), 0);
 }
 
 using J3_Deploy = RunnerTest;
@@ -317,6 +381,17 @@ TEST_F(J3_Deploy, ARequiredSiteThatFailsFailsTheJob) {
     EXPECT_THAT(done.reason, HasSubstr("required site b"));
 }
 
+TEST_F(J3_Deploy, NoAnswerIsAFailure) {
+    sites.stays_silent("deploy", "c");
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    EXPECT_THAT(record(job).sites, ElementsAre("a", "b"));
+    EXPECT_THAT(record(job).deploy_detail, Contains(DeployOutcome{"c", false, "no answer"}));
+    complete(job);
+    (void)ended(job);
+}
+
 using J4_Start = RunnerTest;
 
 TEST_F(J4_Start, TheControllerPartFirst) {
@@ -364,6 +439,26 @@ TEST_F(J4_Start, AControllerPartThatDoesNotStartFailsTheJob) {
     EXPECT_EQ(done.status, JobStatus::failed_to_run);
     EXPECT_THAT(done.reason, HasSubstr("no more processes"));
     EXPECT_THAT(sites.requests(), Contains("forget a"));
+}
+
+TEST_F(J4_Start, NoAnswerIsAFailure) {
+    sites.stays_silent("start", "c");
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    EXPECT_THAT(record(job).sites, ElementsAre("a", "b"));
+    complete(job);
+    (void)ended(job);
+}
+
+TEST_F(J4_Start, TheControllerPartIsToldWhoIsLeftOut) {
+    sites.answer("start", "c", "no such program");
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    EXPECT_THAT(heard.lines(), Contains("lost c")) << "it would wait for it";
+    complete(job);
+    (void)ended(job);
 }
 
 TEST_F(J4_Start, WhoIsLeftOutIsMissedOnlyOnce) {
@@ -449,6 +544,21 @@ TEST_F(J5_End, ASiteThatIsAwayForTooLongCountsAsLost) {
     EXPECT_THAT(done.reason, HasSubstr("required site c"));
 }
 
+TEST_F(J5_End, ASiteThatIsBackIsNotGivenUp) {
+    definition.min_sites = 1;
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    runner->on_site_lost("b");
+    runner->on_site_connected("b");
+    // Its time would be over when that of the next is.
+    runner->on_site_lost("c");
+    EXPECT_TRUE(heard.wait_for("lost c", kLong));
+    complete(job);
+    EXPECT_EQ(ended(job).status, JobStatus::completed);
+    EXPECT_THAT(heard.lines(), Not(Contains("lost b")));
+}
+
 TEST_F(J5_End, SitesThatHaveNoPartOfTheJobAreNotMissed) {
     definition.parts = {{"site", {"a", "b"}, {}}};
     definition.min_sites = 1;
@@ -495,6 +605,29 @@ TEST_F(J5_End, AControllerThatEndsWhileTheDiskIsFullLeavesItToTheNext) {
     EXPECT_EQ(parts.starts().size(), 1U) << "it is not run again";
 }
 
+TEST_F(J5_End, AKillAfterAReportIsAnExecutionException) {
+    const auto done = after({RunEnd::Kind::killed, ExitStatus{true, 9}, "signal 9 (SIGKILL)"}, "round 3: no answer");
+    EXPECT_EQ(done.status, JobStatus::execution_exception);
+    EXPECT_EQ(done.reason, "round 3: no answer");
+}
+
+TEST_F(J5_End, ALossOfTheBackendIsAbnormal) {
+    EXPECT_EQ(after({RunEnd::Kind::backend_failed, {}, "Slurm has forgotten it"}).status, JobStatus::abnormal);
+}
+
+TEST_F(J5_End, JobCompletedComesWhenAllIsCleanedUp) {
+    std::atomic<bool> cleaned = false;
+    recorder->on_event([&](const std::string& type, Context& context) {
+        if (type != job_event::kCompleted) return;
+        const auto job = context.text_or("job_id", "");
+        cleaned = !std::filesystem::exists(options.run.folder / job) && is_final(record(job).status) &&
+                  store->workspace(job).has_value();
+    });
+    (void)after({RunEnd::Kind::success, ExitStatus{}, {}});
+    EXPECT_TRUE(cleaned);
+    EXPECT_THAT(heard.lines(), Contains("dismiss")) << "the keys of its parts are good for nothing any more";
+}
+
 using J6_Stop = RunnerTest;
 
 TEST_F(J6_Stop, AJobThatWaitsIsAbortedAtOnce) {
@@ -508,6 +641,10 @@ TEST_F(J6_Stop, AJobThatWaitsIsAbortedAtOnce) {
 }
 
 TEST_F(J6_Stop, SitesFirstThenTheControllerPartInBand) {
+    std::atomic<bool> sites_first = false;
+    sites.on_request([&](const std::string& request) {
+        if (request == "abort c") sites_first = !parts.starts().empty() && parts.runs(parts.starts().front());
+    });
     begin();
     const auto job = submit();
     recorder->wait_for(job, job_event::kStarted);
@@ -515,6 +652,8 @@ TEST_F(J6_Stop, SitesFirstThenTheControllerPartInBand) {
     const auto done = ended(job);
     EXPECT_EQ(done.status, JobStatus::aborted);
     EXPECT_EQ(done.reason, "enough");
+    EXPECT_TRUE(sites_first);
+    EXPECT_THAT(heard.lines(), IsSupersetOf({"end a", "end b", "end c", "end controller"}));
     EXPECT_TRUE(parts.stops().empty()) << "no force was needed";
     EXPECT_TRUE(store->workspace(job)) << "an aborted job's workspace is archived too";
     EXPECT_THAT(recorder->of(job), IsSupersetOf({job_event::kAborted, job_event::kCompleted}));
@@ -528,6 +667,28 @@ TEST_F(J6_Stop, ByForceWhenItDoesNotObey) {
     EXPECT_TRUE(runner->abort(job, "enough"));
     EXPECT_EQ(ended(job).status, JobStatus::aborted);
     EXPECT_THAT(parts.stops(), ElementsAre(job));
+}
+
+TEST_F(J6_Stop, InBandIsBoundedToo) {
+    deaf = true;
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    EXPECT_TRUE(runner->abort(job, "enough"));
+    EXPECT_EQ(ended(job).status, JobStatus::aborted);
+    EXPECT_THAT(parts.stops(), ElementsAre(job));
+}
+
+TEST_F(J6_Stop, PartsThatHaveEndedAreNotAborted) {
+    definition.min_sites = 1;
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    runner->on_site_part_end("b", job, "success", "");
+    EXPECT_TRUE(runner->abort(job, "enough"));
+    (void)ended(job);
+    EXPECT_THAT(sites.requests(), IsSupersetOf({"abort a", "abort c"}));
+    EXPECT_THAT(sites.requests(), Not(Contains("abort b")));
 }
 
 TEST_F(J6_Stop, AFinishedJobSaysSo) {
@@ -553,8 +714,36 @@ TEST_F(J6_Stop, AnActiveJobIsNotDeleted) {
     EXPECT_FALSE(store->get(job));
 }
 
+TEST_F(J6_Stop, AJobThatIsBeingCleanedUpIsNotDeleted) {
+    std::atomic<bool> removed = true;
+    sites.on_request([&](const std::string& request) {
+        if (request != "forget a") return;
+        for (const auto& job : runner->running()) {
+            EXPECT_TRUE(is_final(record(job).status));
+            removed = runner->remove(job).has_value();
+        }
+    });
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    complete(job);
+    (void)ended(job);
+    EXPECT_FALSE(removed);
+    EXPECT_TRUE(runner->remove(job));
+}
+
 class J7_Restart : public RunnerTest {
 protected:
+    /// A job whose controller was ended after the sites had got it, and before it was recorded as running.
+    std::string left_dispatched(const std::vector<std::string>& at = {"a", "b", "c"}) {
+        const auto job = submit();
+        StatusChange change;
+        change.from = {JobStatus::submitted};
+        change.to = JobStatus::dispatched;
+        change.sites = at;
+        EXPECT_TRUE(store->change_status(job, change));
+        return job;
+    }
     /// A job that was running when its controller was ended.
     std::string left_behind() {
         begin();
@@ -591,10 +780,112 @@ TEST_F(J7_Restart, PartsThatLiveAreTakenOver) {
     begin();
     parts.wait_until_started(job);
     recorder->wait_for(job, job_event::kRestored);
+    for (const auto* line : {"admit a", "admit b", "admit c"}) {
+        EXPECT_EQ(std::ranges::count(heard.lines(), line), 2) << "the new controller does not know its key";
+    }
     EXPECT_EQ(record(job).incarnation, 2);
     complete(job);
     EXPECT_EQ(ended(job).status, JobStatus::completed);
     EXPECT_EQ(std::ranges::count(sites.requests(), "start a"), 1) << "none is started twice";
+}
+
+TEST_F(J7_Restart, PartsThatWereNeverStartedAreStarted) {
+    const auto job = left_dispatched();
+    sites.has("a", PartState::Stage::running);
+    sites.has("b", PartState::Stage::deployed);
+    begin();
+    recorder->wait_for(job, job_event::kStarted);
+    EXPECT_EQ(record(job).status, JobStatus::running);
+    EXPECT_THAT(record(job).sites, ElementsAre("a", "b", "c"));
+    EXPECT_THAT(sites.requests(), IsSupersetOf({"start b", "start c"}));
+    EXPECT_THAT(sites.requests(), Not(Contains("start a"))) << "none is started twice";
+    complete(job);
+    EXPECT_EQ(ended(job).status, JobStatus::completed);
+}
+
+TEST_F(J7_Restart, OfThoseTooOthersAreLeftOutAndRequiredOnesAreNot) {
+    sites.answer("reserve", "a", "just taken");
+    sites.stays_silent("deploy", "b");
+    sites.stays_silent("start", "c");
+    definition.min_sites = 1;
+    sites.connect("d");
+    const auto job = left_dispatched({"a", "b", "c", "d"});
+    begin();
+    recorder->wait_for(job, job_event::kStarted);
+    EXPECT_THAT(record(job).sites, ElementsAre("d"));
+    EXPECT_THAT(heard.lines(), IsSupersetOf({"lost a", "lost b", "lost c"}));
+    complete(job);
+    EXPECT_EQ(ended(job).status, JobStatus::completed);
+    runner.reset();
+    definition.required_sites = {"c"};
+    const auto second = left_dispatched({"c", "d"});
+    begin();
+    EXPECT_EQ(failed_to_run(second).status, JobStatus::failed_to_run);
+}
+
+TEST_F(J7_Restart, TheDeployDetailIsKept) {
+    sites.answer("deploy", "c", "disk full");
+    const auto job = left_behind();
+    const auto detail = record(job).deploy_detail;
+    EXPECT_EQ(detail.size(), 4U);
+    for (const auto* site : {"a", "b"}) sites.has(site, PartState::Stage::running);
+    begin();
+    parts.wait_until_started(job);
+    complete(job);
+    EXPECT_EQ(ended(job).deploy_detail, detail);
+    EXPECT_THAT(sites.requests(), Contains("forget c")) << "nothing is left there";
+}
+
+TEST_F(J7_Restart, SitesAreWaitedFor) {
+    options.run.site_return_timeout = kLong;
+    definition.required_sites = {"c"};
+    const auto job = left_behind();
+    for (const auto* site : {"a", "b", "c"}) sites.has(site, PartState::Stage::running);
+    sites.disconnect("c");
+    begin();
+    recorder->wait_for(job, job_event::kRestored);
+    sites.connect("c");
+    runner->on_site_connected("c");
+    parts.wait_until_started(job);
+    complete(job);
+    const auto done = ended(job);
+    EXPECT_EQ(done.status, JobStatus::completed) << done.reason;
+}
+
+TEST_F(J7_Restart, AJobThatWasOverIsOnlyCleanedUp) {
+    const auto job = left_behind();
+    // Its controller was killed between the end of its controller part and its final status.
+    std::ofstream(options.run.folder / (job + ".verdict")) << "execution_exception\nround 3: no answer";
+    for (const auto* site : {"a", "b", "c"}) sites.has(site, PartState::Stage::running);
+    begin();
+    const auto done = ended(job);
+    EXPECT_EQ(done.status, JobStatus::execution_exception);
+    EXPECT_EQ(done.reason, "round 3: no answer");
+    EXPECT_THAT(parts.starts(), ElementsAre(job)) << "it has begun again";
+    EXPECT_FALSE(std::filesystem::exists(options.run.folder / (job + ".verdict")));
+}
+
+TEST_F(J7_Restart, AWorkspaceThatIsLostIsMadeAgain) {
+    const auto job = left_behind();
+    for (const auto* site : {"a", "b", "c"}) sites.has(site, PartState::Stage::running);
+    std::filesystem::remove_all(options.run.folder / job);
+    begin();
+    parts.wait_until_started(job);
+    EXPECT_TRUE(std::filesystem::exists(options.run.folder / job / "job.toml"));
+    complete(job);
+    EXPECT_EQ(ended(job).status, JobStatus::completed);
+}
+
+TEST_F(J7_Restart, WhatBelongsToNoActiveJobIsSwept) {
+    const auto job = left_behind();
+    for (const auto* site : {"a", "b", "c"}) sites.has(site, PartState::Stage::running);
+    std::filesystem::create_directories(options.run.folder / "of-a-job-that-has-ended" / "results");
+    begin();
+    EXPECT_FALSE(std::filesystem::exists(options.run.folder / "of-a-job-that-has-ended"));
+    EXPECT_TRUE(std::filesystem::exists(options.run.folder / job / "job.toml"));
+    parts.wait_until_started(job);
+    complete(job);
+    (void)ended(job);
 }
 
 TEST_F(J7_Restart, ItHoldsItsSlot) {

@@ -7,16 +7,21 @@
 #include <condition_variable>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <set>
+#include <span>
 
 #include "rankexec/core/job/backend/local_backend.hpp"
 #include "rankexec/core/job/bundle/bundle.hpp"
 #include "rankexec/core/job/controller/controller_service.hpp"
 #include "rankexec/core/job/controller/job_event.hpp"
 #include "rankexec/core/job/controller/peer_directory.hpp"
+#include "rankexec/core/job/model/message_fields.hpp"
+#include "rankexec/core/job/model/topics.hpp"
 #include "rankexec/core/job/site/site_service.hpp"
+#include "rankexec/ipc/hub/hub.hpp"
 #include "unit/cli/temporary_folder.hpp"
 
 namespace rankexec::job {
@@ -237,6 +242,56 @@ TEST_F(J3_Service, ASiteTrustsItsControllersSignatureAlone) {
     const auto record = controller->store().get(job).value();
     EXPECT_EQ(record.status, JobStatus::failed_to_run);
     EXPECT_THAT(record.reason, HasSubstr("not signed by the controller"));
+}
+
+TEST_F(J3_Service, WhatItsUserHasNotSignedIsNoJob) {
+    const auto user = Identity::create(Role::user, "u");
+    ASSERT_TRUE(PeerDirectory(home() / kPeersFolder).add({user.public_part(), {Permission::submit}}));
+    start_controller();
+    hub::HubClient::Options options;
+    options.connect = endpoint();
+    options.hub_key = own.public_part().curve_key;
+    options.keys = user.curve_keys();
+    const auto client = std::move(*hub::HubClient::make(std::move(options)));
+    client->start();
+    ASSERT_TRUE(client->wait_connected(kLong));
+    hub::Reply reply;
+    const auto ask = [&](const char* topic, Value::Map headers, Value body = {}) -> std::string {
+        auto content = with(std::move(headers));
+        content.body = std::move(body);
+        reply = client->ask(hub::kHubName, topic, std::move(content), kLong);
+        if (!reply) return "no answer: " + reply.error().message;
+        return reply->ok() ? "" : reply->failure.value_or(Failure{}).message;
+    };
+    const auto file = folder.path() / "bundle";
+    ASSERT_TRUE(pack_folder(folder.path() / "job", file));
+    const auto digest = bundle_digest(file).value();
+    std::ifstream in(file, std::ios::binary);
+    std::string bundle(std::istreambuf_iterator<char>(in), {});
+    const auto begin = [&](const Signature& signature) {
+        return ask(topic::kSubmitBegin, {{"digest", digest},
+                                         {"bytes", static_cast<std::int64_t>(bundle.size())},
+                                         {"signature", to_hex(signature)}});
+    };
+    const auto send_all = [&]() -> std::string {
+        if (auto refused = begin(user.sign("submit", digest)); !refused.empty()) return refused;
+        const auto upload = text_in(*reply, "upload");
+        const auto bytes = std::as_bytes(std::span(bundle));
+        const auto refused =
+            ask(topic::kSubmitChunk, {{"upload", upload}, {"offset", 0}}, Bytes(bytes.begin(), bytes.end()));
+        return refused.empty() ? ask(topic::kSubmitEnd, {{"upload", upload}}) : refused;
+    };
+    const auto stranger = Identity::create(Role::user, "u");
+    EXPECT_THAT(begin(stranger.sign("submit", digest)), HasSubstr("not signed with the key"));
+    EXPECT_THAT(begin(user.sign("deploy", digest)), HasSubstr("not signed with the key"));
+    // The byte of the header of gzip that names the system: it unpacks to the same.
+    bundle[9] = static_cast<char>(bundle[9] ^ 1);
+    EXPECT_THAT(send_all(), HasSubstr("another digest"));
+    EXPECT_THAT(controller->store().list().value(), IsEmpty());
+    bundle[9] = static_cast<char>(bundle[9] ^ 1);
+    EXPECT_EQ(send_all(), "");
+    EXPECT_EQ(controller->store().get(text_in(*reply, "job")).value().submitter, "u");
+    client->close();
 }
 
 }  // namespace
