@@ -26,7 +26,11 @@ InterruptWatch::~InterruptWatch() {
 
 void InterruptWatch::on_signal(int signal) {
     if (signal == SIGTSTP) {
-        hooks_.on_suspend();
+        if (hooks_.on_suspend) {
+            hooks_.on_suspend();
+        } else {
+            ::raise(SIGSTOP);  // as if the signal was not blocked
+        }
         return;
     }
     int none = 0;

@@ -17,7 +17,7 @@ public:
     struct Hooks {
         std::function<void(int signal)> on_first;   ///< end gracefully
         std::function<void(int signal)> on_second;  ///< end now; any later one calls it again
-        std::function<void()> on_suspend;
+        std::function<void()> on_suspend;           ///< may be left out: the process stops
     };
     /// Blocks the signals in this thread and in those that it starts from now on.
     static void block();

@@ -139,6 +139,14 @@ class Service(JobTest):
         self.assertEqual(process.wait(PATIENCE), 130)
         self.assertEqual(os.listdir(place), [])
 
+    def test_a_controller_that_is_suspended_goes_on(self):
+        controller = self.start_all()
+        controller.send_signal(signal.SIGTSTP)
+        _, status = os.waitpid(controller.pid, os.WUNTRACED)
+        self.assertTrue(os.WIFSTOPPED(status), status)
+        controller.send_signal(signal.SIGCONT)
+        self.assertEqual(self.job("list").stdout, "no jobs\n")
+
     def test_the_same_token_is_one_job(self):
         self.start_all()
         first = self.json_of("submit", JOB, "--token", "nightly")["job"]
