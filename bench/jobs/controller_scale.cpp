@@ -38,6 +38,7 @@
 #include <utility>
 #include <vector>
 
+#include "rankexec/core/cli/interrupt_watch.hpp"
 #include "rankexec/core/cli/jobs/job_actions.hpp"
 #include "rankexec/core/cli/jobs/job_client.hpp"
 #include "rankexec/core/job/bundle/bundle.hpp"
@@ -237,12 +238,13 @@ public:
     Scale(const Scale&) = delete;
     Scale& operator=(const Scale&) = delete;
 
-    bool measure() {
+    /// `unused`: what is submitted is packed already.
+    bool measure(const cli::PackedBundle& unused) {
         cli::JobClient client({user_.string(), endpoint_});
         std::vector<double> submits;
         for (int i = 0; i < jobs_; ++i) {
             submits.push_back(milliseconds_of([&] {
-                if (cli::submit_job(client, {bundle_.string(), {}, false}, false) != 0)
+                if (cli::submit_job(client, {bundle_.string(), {}, false}, unused, false) != 0)
                     throw std::runtime_error("submit");
             }));
         }
@@ -310,8 +312,10 @@ int main(int argc, char** argv) {
     try {
         // The ids that it prints are for people.
         if (std::freopen("/dev/null", "w", stdout) == nullptr) return 1;
+        rankexec::cli::InterruptWatch::block();
+        const rankexec::cli::PackedBundle unused;
         rankexec::job::Scale scale(argc > 1 ? std::stoi(argv[1]) : 1000, argc > 2 ? std::stoi(argv[2]) : 200);
-        return scale.measure() ? 0 : 1;
+        return scale.measure(unused) ? 0 : 1;
     } catch (const std::exception& error) {
         std::fprintf(stderr, "controller_scale: %s\n", error.what());
         return 1;

@@ -10,6 +10,7 @@
 #include "rankexec/core/job/bundle/identity.hpp"
 #include "rankexec/core/job/controller/controller_service.hpp"
 #include "rankexec/core/job/controller/peer_directory.hpp"
+#include "rankexec/core/system/private_folder.hpp"
 #include "rankexec/ipc/hub/hub.hpp"
 
 namespace rankexec::cli {
@@ -32,6 +33,7 @@ fs::path home_of(const EnrollCommand& command) {
 
 /// As `rankexec serve` makes it too, whichever comes first.
 job::Identity controller_identity(const fs::path& home) {
+    if (auto made = make_private_folder(home, job::kIdentityFile); !made) throw wrong("--home: " + made.error());
     const auto file = home / job::kIdentityFile;
     if (!fs::exists(file)) job::Identity::create(job::Role::controller, hub::kHubName).save(file);
     return job::Identity::load(file);

@@ -57,6 +57,7 @@ Command parse_serve_command(const std::vector<std::string>& arguments) {
     std::string site_return_timeout;
     std::string restore;
     bool unsigned_bundles = false;
+    bool no_bundle_code = false;
     app.add_option("--home", home, "folder of its identity, peers, jobs (~/.rankexec/controller)")->type_name("DIR");
     add_repeated(app, "--listen", listen, "where sites and users connect (tcp://127.0.0.1:7770)", "ENDPOINT");
     app.add_option("--max-jobs", max_jobs, "jobs that run at the same time (1)")->type_name("N");
@@ -70,12 +71,14 @@ Command parse_serve_command(const std::vector<std::string>& arguments) {
                    "jobs that were running: restore (default), abandon, take-over (they are abnormal)")
         ->type_name("WHAT");
     app.add_flag("--allow-unsigned", unsigned_bundles, "take bundles without a signature");
+    app.add_flag("--no-bundle-code", no_bundle_code, "load no library that comes with a job into its controller part");
     return parsed(app, arguments, [&]() -> Command {
         ServeCommand command;
         command.home = home;
         command.listen = listen;
         command.unsigned_bundles = unsigned_bundles;
         auto& runner = command.runner;
+        runner.run.bundle_code = !no_bundle_code;
         if (!max_jobs.empty()) runner.schedule.max_jobs = whole_number("--max-jobs", max_jobs, 1000);
         if (!max_attempts.empty()) runner.schedule.max_attempts = whole_number("--max-attempts", max_attempts, 1000);
         if (!bundle.empty()) command.most_bundle_bytes = mebibytes("--max-bundle", bundle);
@@ -109,6 +112,7 @@ Command parse_site_command(const std::vector<std::string>& arguments) {
     std::string cores;
     std::string memory;
     std::vector<std::string> sbatch_args;
+    bool no_bundle_code = false;
     app.add_option("--name", name, "the site's name, as it was enrolled")->type_name("NAME");
     app.add_option("--identity", identity, "the file that `rankexec site enroll` has made (NAME.site)")
         ->type_name("FILE");
@@ -120,6 +124,7 @@ Command parse_site_command(const std::vector<std::string>& arguments) {
     app.add_option("--gpus", gpus, "GPUs as ID:MIB,ID:MIB, or none (those of this machine)")->type_name("LIST");
     app.add_option("--cores", cores, "cores (those of this machine)")->type_name("N");
     app.add_option("--memory", memory, "memory in MiB (that of this machine)")->type_name("MIB");
+    app.add_flag("--no-bundle-code", no_bundle_code, "start no program and load no library that comes with a job");
     return parsed(app, arguments, [&]() -> Command {
         SiteCommand command;
         if (name.empty() && identity.empty()) {
@@ -135,6 +140,7 @@ Command parse_site_command(const std::vector<std::string>& arguments) {
             throw UsageError{"--backend: '" + backend + "' is neither local nor slurm"};
         }
         command.sbatch_args = sbatch_args;
+        command.bundle_code = !no_bundle_code;
         if (!sbatch_args.empty() && command.backend != "slurm") {
             throw UsageError{"--sbatch-arg: is for --backend slurm"};
         }

@@ -114,6 +114,7 @@ CommandResult site(const SiteCommand& command) {
     options.resources = job::site_resources(command.resources);
     options.backend = std::move(backend);
     options.part_command = part_command("site");
+    options.bundle_code = command.bundle_code;
     options.on_connection = [name](bool connected, const std::string& why) {
         (void)print_text("site " + name + (connected ? " is connected\n" : ": " + why + "\n"));
     };

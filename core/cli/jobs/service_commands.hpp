@@ -30,6 +30,7 @@ struct SiteCommand {
     std::string home;
     std::string backend = "local";
     std::vector<std::string> sbatch_args;
+    bool bundle_code = true;
     job::ResourceOptions resources;
 };
 

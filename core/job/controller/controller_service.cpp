@@ -30,6 +30,7 @@
 #include "rankexec/core/job/workflow/part_topics.hpp"
 #include "rankexec/core/system/event_loop.hpp"
 #include "rankexec/core/system/log.hpp"
+#include "rankexec/core/system/private_folder.hpp"
 #include "rankexec/core/system/unique_fd.hpp"
 #include "rankexec/ipc/hub/hub.hpp"
 
@@ -71,10 +72,9 @@ public:
 
     /// Throws Failure.
     void open() {
-        std::error_code error;
-        fs::create_directories(options_.home, error);
-        if (!error) fs::permissions(options_.home, fs::perms::owner_all, error);
-        if (error) throw failure_of(ReturnCode::initialisation_error, options_.home.string() + ": " + error.message());
+        if (auto made = make_private_folder(options_.home, kIdentityFile); !made) {
+            throw failure_of(ReturnCode::initialisation_error, made.error());
+        }
         open_identity();
         open_store();
         open_hub();

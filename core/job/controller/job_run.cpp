@@ -163,6 +163,7 @@ PartSetup JobRun::setup_for(const std::string& participant) const {
     setup.incarnation = record_.incarnation;
     setup.sites = site_names();
     setup.min_sites = definition_.min_sites;
+    setup.bundle_code = options_.bundle_code;
     setup.controller_gone_after = options_.controller_gone_after;
     if (participant == kControllerParticipant) {
         setup.workspace = workspace().string();

@@ -32,6 +32,7 @@ struct RANKEXEC_EXPORT JobRunOptions {
     Milliseconds site_return_timeout{60'000};     ///< for a site that is lost to come back
     Milliseconds store_pause{1'000};              ///< before a store that has failed is asked again
     Milliseconds controller_gone_after{300'000};  ///< PartSetup::controller_gone_after
+    bool bundle_code = true;                      ///< PartSetup::bundle_code, of the controller part
 };
 
 /// What runs of all jobs share. Whoever makes a JobRun sees to it that these outlive it.

@@ -26,6 +26,7 @@
 #include "rankexec/core/job/site/request_threads.hpp"
 #include "rankexec/core/system/event_loop.hpp"
 #include "rankexec/core/system/log.hpp"
+#include "rankexec/core/system/private_folder.hpp"
 #include "rankexec/core/system/unique_fd.hpp"
 #include "rankexec/ipc/hub/hub.hpp"
 
@@ -61,10 +62,10 @@ public:
 
     /// Throws Failure.
     void open() {
+        if (auto made = make_private_folder(options_.home, "jobs"); !made) fail(made.error());
         std::error_code error;
         fs::create_directories(jobs_folder_, error);
-        if (!error) fs::permissions(options_.home, fs::perms::owner_all, error);
-        if (error) fail(options_.home.string() + ": " + error.message());
+        if (error) fail(jobs_folder_.string() + ": " + error.message());
         lock_home();
         if (!options_.identity.controller) fail("the site's identity does not name its controller; enrol it again");
         options_.backend->on_end([this](const std::string& job, const RunEnd& end) { on_end(job, end); });
@@ -357,6 +358,7 @@ private:
         setup->workspace = (folder_of(job) / "work").string();
         setup->endpoint = options_.controller;
         setup->gpus = *gpus;
+        setup->bundle_code = options_.bundle_code;
         record.run = run;
         record.gpus = *gpus;
         record.stage = PartRecord::Stage::running;

@@ -91,6 +91,7 @@ protected:
         options.most_bundle_bytes = most_bundle_bytes;
         options.abort_grace = abort_grace;
         options.reservation_time = reservation_time;
+        options.bundle_code = bundle_code;
         std::atomic<bool> connected = false;
         options.on_connection = [&](bool is, const std::string&) { connected = connected || is; };
         site = std::move(*SiteService::start(std::move(options)));
@@ -193,6 +194,7 @@ protected:
     std::int64_t most_bundle_bytes = 1 << 20;
     std::chrono::milliseconds abort_grace = kLong;
     std::chrono::milliseconds reservation_time{30'000};
+    bool bundle_code = true;
     std::unique_ptr<SiteService> site;
     FakeBackend* parts = nullptr;
 };
@@ -224,6 +226,20 @@ TEST_F(J3_Site, ABundleThatIsTooLargeIsNotFetched) {
     EXPECT_THAT(deploy("job", reserve("job", {0, 0, 3, 0})), HasSubstr("at most"));
     EXPECT_EQ(fetched, 0);
     expect_nothing_left();
+}
+
+TEST_F(J3_Site, WhetherItRunsCodeOfBundlesIsItsOwnChoice) {
+    for (const bool allowed : {true, false}) {
+        bundle_code = allowed;
+        restart_site();
+        const auto job = std::string(allowed ? "first" : "second");
+        run(job);
+        const auto setup =
+            PartSetup::from_text(parts->last_spec().environment.front().substr(std::string(kPartVariable).size() + 1));
+        ASSERT_TRUE(setup);
+        EXPECT_EQ(setup->bundle_code, allowed);
+        parts->end(job, {RunEnd::Kind::success, {}, {}});
+    }
 }
 
 using J4_Site = SiteTest;
