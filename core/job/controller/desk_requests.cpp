@@ -206,12 +206,15 @@ void Desk::reconcile(const std::string& site) {
                              (reply ? reply->failure.value_or(Failure{}).message : reply.error().message));
             } else if (const auto* parts = reply->body.if_array(); parts != nullptr) {
                 std::map<std::string, std::string> states;
+                std::map<std::string, std::int64_t> deployments;
                 for (const auto& part : *parts) {
                     const auto text = [&](const char* field) {
                         const auto* value = part.find(field);
                         return value == nullptr ? std::string() : value->text_or("");
                     };
                     states[text("job")] = text("state");
+                    const auto* deployment = part.find("deployment");
+                    deployments[text("job")] = deployment == nullptr ? 0 : deployment->integer_or(0);
                     if (text("state") == "ended") {
                         ports_.runner.on_site_part_end(site, text("job"), text("kind"), text("detail"));
                     }
@@ -219,7 +222,9 @@ void Desk::reconcile(const std::string& site) {
                 const auto active = ports_.runner.running();
                 for (const auto& [job, state] : states) {
                     if (std::ranges::find(active, job) != active.end()) continue;
-                    ports_.hub.tell("site/" + site, topic::kForgetJob, with({{"job", job}}));
+                    // It may be scheduled, and deployed there again, at this very moment.
+                    ports_.hub.tell("site/" + site, topic::kForgetJob,
+                                    with({{"job", job}, {"deployment", deployments[job]}}));
                 }
                 for (const auto& job : active) {
                     for (const auto& one : ports_.runner.participants(job)) {

@@ -59,13 +59,14 @@ inline constexpr const char* kDeploy = "deploy";
 inline constexpr const char* kStartPart = "start_part";
 /// {job: text, reason: text}: in band first, then by force. Replies when the part has ended, or after its time.
 inline constexpr const char* kAbortPart = "abort_part";
-/// {}. Reply body: [{job, run, state: "deployed" | "running" | "ended", kind, detail}].
+/// {}. Reply body: [{job, run, deployment: integer, state: "deployed" | "running" | "ended", kind, detail}].
 inline constexpr const char* kPartStatus = "part_status";
 /// {job: text, offset: integer, bytes: integer, timeout_ms: integer}; a negative offset counts from the end. Answered
 /// when there is more than offset, the part has ended, or that time (none: at once) is over. Reply: {ended: boolean},
 /// body: bytes.
 inline constexpr const char* kReadLog = "read_log";
-/// {job: text}: ends what runs, frees what it has, removes its workspace. Again is success.
+/// {job: text, deployment: integer}: ends what runs, frees what it has, removes its workspace. Again is success. With a
+/// deployment only that one, and nothing when the job was deployed again since: whoever asks cannot know.
 inline constexpr const char* kForgetJob = "forget_job";
 
 // ---- from a site to the controller --------------------------------------------------------------

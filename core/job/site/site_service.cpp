@@ -39,6 +39,8 @@ using Milliseconds = std::chrono::milliseconds;
 constexpr Milliseconds kAnswer{60'000};
 /// Of the time of a reservation; what is late once or twice does not end it.
 constexpr int kRenewals = 6;
+constexpr Milliseconds kLockPatience{1'000};
+constexpr Milliseconds kLockPause{20};
 
 /// Its part of one job. `working` is held while something is done with it, which may take long; all else is under the
 /// service's mutex.
@@ -47,6 +49,7 @@ struct Slot {
     PartRecord record;
     std::string token;  ///< of the reservation, as long as it is not allocated
     ResourceNeed need;
+    std::int64_t deployment = 0;  ///< the latest of this site's, so that an older one can be told from it
     bool forgotten = false;
 };
 
@@ -160,9 +163,14 @@ private:
         // Not for programs that this process starts: they would hold the lock beyond its end.
         home_lock_ = UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
         if (!home_lock_.valid()) fail(path.string() + ": " + std::generic_category().message(errno));
-        if (::flock(home_lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-            fail("the folder " + options_.home.string() +
-                 " is in use by another site; end that one first, or give this one a home of its own");
+        // A site that was killed leaves it to a child that is about to become another program, for a moment.
+        const auto patience = std::chrono::steady_clock::now() + kLockPatience;
+        while (::flock(home_lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+            if (std::chrono::steady_clock::now() > patience) {
+                fail("the folder " + options_.home.string() +
+                     " is in use by another site; end that one first, or give this one a home of its own");
+            }
+            std::this_thread::sleep_for(kLockPause);
         }
     }
 
@@ -288,7 +296,9 @@ private:
         {
             const std::lock_guard lock(mutex_);
             if (slot->forgotten) return refused("the job is being removed from this site");
-            slot->token = token;
+            slot->deployment = ++deployments_;
+            const auto before = std::exchange(slot->token, token);
+            if (before != token) resources_.cancel(before);
             if (const auto need = needs_.find(token); need != needs_.end()) {
                 slot->need = need->second;
                 needs_.erase(need);
@@ -422,6 +432,16 @@ private:
 
     Shareable forget_job(const hub::Request& request) {
         const auto job = text_in(request.content, "job");
+        if (request.content.header("deployment") != nullptr) {
+            if (const auto [slot, working] = hold(job, false); slot) {
+                {
+                    const std::lock_guard lock(mutex_);
+                    if (slot->deployment != number_in(request.content, "deployment", -1)) return {};
+                }
+                stop_and_drop(job, slot);
+            }
+            return {};
+        }
         while (const auto slot = slot_of(job, false)) {
             {
                 const std::lock_guard lock(mutex_);
@@ -429,21 +449,25 @@ private:
             }
             const std::lock_guard working(slot->working);
             if (!is_current(job, slot)) continue;
-            {
-                std::unique_lock lock(mutex_);
-                if (runs(*slot)) {
-                    lock.unlock();
-                    options_.backend->stop(job);
-                    lock.lock();
-                }
-                changed_.wait(lock, [&] { return closing_ || !runs(*slot); });
-                if (closing_) return {};
-            }
-            drop(job, slot);
+            stop_and_drop(job, slot);
             break;
         }
         resources_.free(job);
         return {};
+    }
+
+    void stop_and_drop(const std::string& job, const std::shared_ptr<Slot>& slot) {
+        {
+            std::unique_lock lock(mutex_);
+            if (runs(*slot)) {
+                lock.unlock();
+                options_.backend->stop(job);
+                lock.lock();
+            }
+            changed_.wait(lock, [&] { return closing_ || !runs(*slot); });
+            if (closing_) return;
+        }
+        drop(job, slot);
     }
 
     Shareable part_status(const hub::Request& /*request*/) {
@@ -454,6 +478,7 @@ private:
             if (record.digest.empty()) continue;
             parts.push_back(Value::Map{{"job", job},
                                        {"run", record.run},
+                                       {"deployment", slot->deployment},
                                        {"state", record.stage_name()},
                                        {"kind", record.kind},
                                        {"detail", record.detail}});
@@ -525,6 +550,7 @@ private:
     std::condition_variable changed_;
     std::map<std::string, std::shared_ptr<Slot>> slots_;
     std::map<std::string, ResourceNeed> needs_;  ///< by token
+    std::int64_t deployments_ = 0;
     bool closing_ = false;
     bool stopped_ = false;
 };

@@ -353,6 +353,33 @@ TEST_F(J7_Site, ADeploymentThatWaitsForOneThatFailsSucceeds) {
     EXPECT_THAT(site->jobs(), ElementsAre("job"));
 }
 
+TEST_F(J7_Site, OnlyTheDeploymentThatIsMeantIsForgotten) {
+    const auto deployment = [this] {
+        EXPECT_EQ(ask(topic::kPartStatus, {}), "");
+        return reply->body.if_array()->front().find("deployment")->integer_or(-1);
+    };
+    ASSERT_EQ(deploy("job", reserve("job", {0, 0, 1, 0})), "");
+    const auto old = deployment();
+    const auto token = reserve("job", {0, 0, 1, 0});
+    EXPECT_EQ(site->resources().free_cores, 2);
+    ASSERT_EQ(deploy("job", token), "");
+    EXPECT_EQ(site->resources().free_cores, 3) << "the first reservation is nobody's any more";
+    EXPECT_EQ(ask(topic::kForgetJob, {{"job", "job"}, {"deployment", old}}), "");
+    EXPECT_EQ(start("job", token), "");
+    EXPECT_EQ(ask(topic::kForgetJob, {{"job", "job"}, {"deployment", deployment()}}), "");
+    expect_nothing_left();
+}
+
+TEST_F(J7_Site, WhatIsForgottenTakesNoReservationOfTheNextDeployment) {
+    ASSERT_EQ(deploy("job", reserve("job", {0, 0, 1, 0})), "");
+    EXPECT_EQ(ask(topic::kPartStatus, {}), "");
+    const auto old = reply->body.if_array()->front().find("deployment")->integer_or(-1);
+    const auto token = reserve("job", {0, 0, 1, 0});
+    EXPECT_EQ(ask(topic::kForgetJob, {{"job", "job"}, {"deployment", old}}), "");
+    ASSERT_EQ(deploy("job", token), "");
+    EXPECT_EQ(start("job", token), "");
+}
+
 TEST_F(J7_Site, AJobThatIsForgottenWhileItIsDeployedLeavesNothing) {
     holds_fetches = true;
     auto deployed = begin_to_deploy("job", reserve("job", {0, 0, 1, 0}));
