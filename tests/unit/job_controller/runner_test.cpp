@@ -546,6 +546,7 @@ TEST_F(J5_End, ASiteThatIsAwayForTooLongCountsAsLost) {
 
 TEST_F(J5_End, ASiteThatIsBackIsNotGivenUp) {
     definition.min_sites = 1;
+    options.run.site_return_timeout = std::chrono::seconds(1);  // not over between the next two calls
     begin();
     const auto job = submit();
     recorder->wait_for(job, job_event::kStarted);

@@ -406,7 +406,7 @@ TEST_F(J9_Site, NothingStartsWithoutItsReservation) {
 }
 
 TEST_F(J9_Site, AReservationLastsWhileItsJobIsOnItsWayAndEndsOtherwise) {
-    reservation_time = std::chrono::seconds(2);
+    reservation_time = std::chrono::seconds(3);
     restart_site();
     const auto token = reserve("job", {0, 0, 2, 0});
     ASSERT_EQ(deploy("job", token), "");
