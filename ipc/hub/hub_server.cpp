@@ -21,6 +21,7 @@
 #include "rankexec/core/system/log.hpp"
 #include "rankexec/core/system/resources.hpp"
 #include "rankexec/core/system/unique_fd.hpp"
+#include "rankexec/core/system/within_a_moment.hpp"
 #include "rankexec/ipc/hub/end_thread.hpp"
 #include "rankexec/ipc/hub/hub.hpp"
 #include "rankexec/ipc/hub/peer.hpp"
@@ -584,7 +585,7 @@ tl::expected<std::unique_ptr<HubServer>, Failure> HubServer::make(Options option
                 return refused(endpoint + " is no endpoint; write tcp://ADDRESS:PORT or ipc://PATH");
             }
             if (has_impossible_port(endpoint)) return refused("at " + endpoint + ": ports go up to 65535");
-            if (somebody_listens(endpoint)) {
+            if (!within_a_moment([&] { return !somebody_listens(endpoint); })) {
                 return refused("at " + endpoint +
                                ": another process listens there; end that one, or take another path");
             }

@@ -28,6 +28,7 @@
 #include "rankexec/core/system/log.hpp"
 #include "rankexec/core/system/private_folder.hpp"
 #include "rankexec/core/system/unique_fd.hpp"
+#include "rankexec/core/system/within_a_moment.hpp"
 #include "rankexec/ipc/hub/hub.hpp"
 
 namespace rankexec::job {
@@ -39,8 +40,6 @@ using Milliseconds = std::chrono::milliseconds;
 constexpr Milliseconds kAnswer{60'000};
 /// Of the time of a reservation; what is late once or twice does not end it.
 constexpr int kRenewals = 6;
-constexpr Milliseconds kLockPatience{1'000};
-constexpr Milliseconds kLockPause{20};
 
 /// Its part of one job. `working` is held while something is done with it, which may take long; all else is under the
 /// service's mutex.
@@ -163,14 +162,9 @@ private:
         // Not for programs that this process starts: they would hold the lock beyond its end.
         home_lock_ = UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
         if (!home_lock_.valid()) fail(path.string() + ": " + std::generic_category().message(errno));
-        // A site that was killed leaves it to a child that is about to become another program, for a moment.
-        const auto patience = std::chrono::steady_clock::now() + kLockPatience;
-        while (::flock(home_lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-            if (std::chrono::steady_clock::now() > patience) {
-                fail("the folder " + options_.home.string() +
-                     " is in use by another site; end that one first, or give this one a home of its own");
-            }
-            std::this_thread::sleep_for(kLockPause);
+        if (!within_a_moment([this] { return ::flock(home_lock_.get(), LOCK_EX | LOCK_NB) == 0; })) {
+            fail("the folder " + options_.home.string() +
+                 " is in use by another site; end that one first, or give this one a home of its own");
         }
     }
 

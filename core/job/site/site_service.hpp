@@ -32,7 +32,7 @@ struct RANKEXEC_EXPORT SiteOptions {
     std::vector<std::string> part_command;                   ///< argv of the process of a site's part
     std::int64_t most_bundle_bytes = std::int64_t{1} << 30;  ///< as an archive, and unpacked
     Milliseconds abort_grace{10'000};                        ///< for a part to end in band, before force
-    bool bundle_code = true;  ///< PartSetup::bundle_code
+    bool bundle_code = true;                                 ///< PartSetup::bundle_code
     Milliseconds reservation_time{30'000};                   ///< for one that nobody goes on with
     /// May be left out; must not block.
     std::function<void(bool connected, const std::string& why)> on_connection;

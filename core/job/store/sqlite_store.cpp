@@ -20,6 +20,7 @@
 #include "rankexec/core/job/store/schema.hpp"
 #include "rankexec/core/job/store/sqlite.hpp"
 #include "rankexec/core/system/unique_fd.hpp"
+#include "rankexec/core/system/within_a_moment.hpp"
 
 namespace rankexec::job {
 namespace {
@@ -348,7 +349,7 @@ Stored<std::unique_ptr<JobStore>> open_sqlite_store(StoreOptions options) {
     // Not for programs that this process starts: they would hold the lock beyond its end.
     UniqueFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!lock.valid()) return unusable("cannot open " + path.string() + ": " + std::generic_category().message(errno));
-    if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (!within_a_moment([&] { return ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0; })) {
         return unusable("the store in " + options.directory.string() +
                         " is open in another process; end that first, or use another directory");
     }
