@@ -38,6 +38,9 @@ constexpr int kSitesOfAll = 2;
 /// For sites in this process to connect to the controller in this process.
 constexpr std::chrono::seconds kSitesTime{60};
 
+/// Each has threads and connections of its own.
+constexpr std::size_t kMostSites = 64;
+
 /// What went wrong before the job could run.
 struct Trouble {
     std::string message;
@@ -247,9 +250,20 @@ CommandResult job_run(const JobRunCommand& command) {
             throw Trouble{packed.error().message};
         const auto definition = job::inspect_bundle(bundle);
         if (!definition) throw Trouble{definition.error().message};
-        EmbeddedRun run(home, sites_of(*definition, command.sites));
+        const auto sites = sites_of(*definition, command.sites);
+        if (sites.size() > kMostSites) {
+            throw Trouble{"the job has " + std::to_string(sites.size()) + " sites, and this runs " +
+                          std::to_string(kMostSites) +
+                          " at most in one process; see `rankexec serve` and `rankexec site`"};
+        }
+        EmbeddedRun run(home, sites);
         const InterruptWatch watch({[&run](int) { run.abort("interrupted"); },
-                                    [](int signal) { std::_Exit(exit_code_of_signal(signal)); },
+                                    [&home](int signal) {
+                                        // The controller's secret is in there, and nobody comes back for it.
+                                        std::error_code ignored;
+                                        fs::remove_all(home, ignored);
+                                        std::_Exit(exit_code_of_signal(signal));
+                                    },
                                     {}});
         run.submit(bundle);
         const auto record = run.wait();

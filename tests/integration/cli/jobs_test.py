@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 RANKEXEC = ""
@@ -159,6 +160,30 @@ type = "fed_avg"
     def test_an_interrupt_ends_all_of_it(self):
         self.serve("run", "trained", "job", "run", "--results", "out", self.write_job(rounds=100000))
         self.assertEqual(self.stop("run", signal.SIGINT), 130)
+
+    def test_more_sites_than_one_process_takes_are_refused(self):
+        folder = self.write_job()
+        names = [word for number in range(65) for word in ("--site", f"s{number}")]
+        done = self.run_command("job", "run", *names, folder, code=2)
+        self.assertIn("has 65 sites", done.stderr)
+
+    def test_a_second_interrupt_leaves_nothing(self):
+        temporary = os.path.join(self.folder, "temporary")
+        os.mkdir(temporary)
+        process = subprocess.Popen([RANKEXEC, "job", "run", "--results", "out", self.write_job(rounds=100000)],
+                                   cwd=self.folder, env=dict(os.environ, TMPDIR=temporary), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.services["run"] = process
+        for line in process.stdout:
+            if "trained" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        self.assertIn(self.stop("run", signal.SIGINT), (-signal.SIGINT, 128 + signal.SIGINT))
+        # Guardians end the parts, and remove what those have made.
+        deadline = time.monotonic() + PATIENCE
+        while os.listdir(temporary) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertEqual(os.listdir(temporary), [])
 
     def test_a_folder_that_is_no_job_is_refused(self):
         self.assertIn("job.toml", self.run_command("job", "run", self.folder, code=2).stderr)
