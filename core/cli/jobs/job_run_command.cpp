@@ -40,6 +40,8 @@ constexpr std::chrono::seconds kSitesTime{60};
 
 /// Each has threads and connections of its own.
 constexpr std::size_t kMostSites = 64;
+/// To remove its files while threads still make some.
+constexpr int kAttempts = 100;
 
 /// What went wrong before the job could run.
 struct Trouble {
@@ -259,9 +261,13 @@ CommandResult job_run(const JobRunCommand& command) {
         EmbeddedRun run(home, sites);
         const InterruptWatch watch({[&run](int) { run.abort("interrupted"); },
                                     [&home](int signal) {
-                                        // The controller's secret is in there, and nobody comes back for it.
-                                        std::error_code ignored;
-                                        fs::remove_all(home, ignored);
+                                        // The controller's secret is in there, and nobody comes back for it. Other
+                                        // threads go on, and may make a file in a folder that is being removed.
+                                        std::error_code left;
+                                        for (int attempt = 0; attempt == 0 || (left && attempt < kAttempts);
+                                             ++attempt) {
+                                            fs::remove_all(home, left);
+                                        }
                                         std::_Exit(exit_code_of_signal(signal));
                                     },
                                     {}});
