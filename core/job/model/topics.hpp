@@ -61,8 +61,9 @@ inline constexpr const char* kStartPart = "start_part";
 inline constexpr const char* kAbortPart = "abort_part";
 /// {}. Reply body: [{job, run, state: "deployed" | "running" | "ended", kind, detail}].
 inline constexpr const char* kPartStatus = "part_status";
-/// {job: text, offset: integer, bytes: integer, timeout_ms: integer}; a negative offset counts from the end. Answered when
-/// there is more than offset, the part has ended, or that time (none: at once) is over. Reply: {ended: boolean}, body: bytes.
+/// {job: text, offset: integer, bytes: integer, timeout_ms: integer}; a negative offset counts from the end. Answered
+/// when there is more than offset, the part has ended, or that time (none: at once) is over. Reply: {ended: boolean},
+/// body: bytes.
 inline constexpr const char* kReadLog = "read_log";
 /// {job: text}: ends what runs, frees what it has, removes its workspace. Again is success.
 inline constexpr const char* kForgetJob = "forget_job";

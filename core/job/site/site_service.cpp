@@ -49,7 +49,9 @@ struct Slot {
 class Site final : public SiteService {
 public:
     explicit Site(SiteOptions options)
-        : options_(std::move(options)), jobs_folder_(options_.home / "jobs"), resources_({options_.resources, options_.reservation_time}, {}) {}
+        : options_(std::move(options)),
+          jobs_folder_(options_.home / "jobs"),
+          resources_({options_.resources, options_.reservation_time}, {}) {}
     ~Site() override { stop(); }
 
     /// Throws Failure.
@@ -433,8 +435,8 @@ private:
             question.file = folder_of(job) / "part.log";
             question.offset = number_in(request.content, "offset");
             question.most = std::min<std::int64_t>(number_in(request.content, "bytes"), topic::kChunkBytes);
-            question.patience = Milliseconds(std::clamp<std::int64_t>(number_in(request.content, "timeout_ms", 0), 0,
-                                                                      topic::kLongestWaitMs));
+            question.patience = Milliseconds(
+                std::clamp<std::int64_t>(number_in(request.content, "timeout_ms", 0), 0, topic::kLongestWaitMs));
             question.ended = [this, job] {
                 const std::lock_guard lock(mutex_);
                 const auto found = slots_.find(job);
