@@ -74,6 +74,12 @@ public:
         const std::lock_guard lock(mutex_);
         return requests_;
     }
+    /// That the last such request had.
+    [[nodiscard]] std::string token(const std::string& request) const {
+        const std::lock_guard lock(mutex_);
+        const auto found = tokens_.find(request);
+        return found == tokens_.end() ? std::string() : found->second;
+    }
     [[nodiscard]] int reserved() const {
         const std::lock_guard lock(mutex_);
         return reserved_;
@@ -151,6 +157,7 @@ private:
         for (const auto& order : orders) {
             auto done = ask(request, order.site);
             const std::lock_guard lock(mutex_);
+            tokens_[request + " " + order.site] = order.token;
             if (!silent_.contains(request + " " + order.site)) outcomes[order.site] = std::move(done);
         }
         return outcomes;
@@ -160,6 +167,7 @@ private:
     std::set<std::string> connected_;
     std::map<std::string, std::string> refusals_;
     std::set<std::string> silent_;
+    std::map<std::string, std::string> tokens_;
     std::map<std::string, PartState> parts_;
     std::vector<std::string> requests_;
     std::function<void(const std::string&)> on_request_;

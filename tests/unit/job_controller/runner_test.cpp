@@ -381,6 +381,18 @@ TEST_F(J3_Deploy, ARequiredSiteThatFailsFailsTheJob) {
     EXPECT_THAT(done.reason, HasSubstr("required site b"));
 }
 
+TEST_F(J3_Deploy, SitesAreToldWhichReservationItIs) {
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    for (const auto* site : {"a", "b", "c"}) {
+        EXPECT_EQ(sites.token(std::string("deploy ") + site), std::string("token of ") + site) << "it is not renewed";
+        EXPECT_EQ(sites.token(std::string("start ") + site), std::string("token of ") + site);
+    }
+    complete(job);
+    (void)ended(job);
+}
+
 TEST_F(J3_Deploy, NoAnswerIsAFailure) {
     sites.stays_silent("deploy", "c");
     begin();
@@ -542,6 +554,19 @@ TEST_F(J5_End, ASiteThatIsAwayForTooLongCountsAsLost) {
     const auto done = ended(job);
     EXPECT_EQ(done.status, JobStatus::abnormal);
     EXPECT_THAT(done.reason, HasSubstr("required site c"));
+}
+
+TEST_F(J5_End, SitesThatAreDoneAreNotMissed) {
+    begin();
+    const auto job = submit();
+    recorder->wait_for(job, job_event::kStarted);
+    runner->on_site_part_end("a", job, "success", "");
+    runner->on_site_part_end("b", job, "success", "");
+    runner->on_site_lost("c");
+    EXPECT_TRUE(heard.wait_for("lost c", kLong));
+    complete(job);
+    const auto done = ended(job);
+    EXPECT_EQ(done.status, JobStatus::completed) << done.reason;
 }
 
 TEST_F(J5_End, ASiteThatIsBackIsNotGivenUp) {

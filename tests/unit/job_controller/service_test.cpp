@@ -12,6 +12,7 @@
 #include <mutex>
 #include <set>
 #include <span>
+#include <thread>
 
 #include "rankexec/core/job/backend/local_backend.hpp"
 #include "rankexec/core/job/bundle/bundle.hpp"
@@ -222,6 +223,44 @@ TEST_F(J7_Service, AHomeBelongsToOneSiteAtATime) {
     const auto second = SiteService::start(std::move(options));
     ASSERT_FALSE(second);
     EXPECT_THAT(second.error().message, HasSubstr("in use by another site"));
+}
+
+TEST_F(J7_Service, ASiteThatHasLostItsDiskHasLostItsPart) {
+    start_controller("exec sleep 1000");
+    start_site("a");
+    start_site("b");
+    const auto job = submit();
+    wait_for(job, job_event::kStarted);
+    sites["b"]->stop();
+    sites.erase("b");
+    fs::remove_all(folder.path() / "site.b");
+    start_site("b");
+    const auto record = ended(job);
+    EXPECT_EQ(record.status, JobStatus::abnormal);
+    EXPECT_THAT(record.reason, HasSubstr("no longer has its part"));
+}
+
+TEST_F(J7_Service, ASiteThatComesBackForgetsJobsThatHaveEndedMeanwhile) {
+    start_controller("exec sleep 1000");
+    start_site("a");
+    start_site("b");
+    const auto job = submit();
+    wait_for(job, job_event::kStarted);
+    sites["b"]->stop();
+    sites.erase("b");
+    EXPECT_TRUE(controller->runner().abort(job, "enough"));
+    (void)ended(job);
+    // The next controller knows of no order that was on its way to the site.
+    controller->stop();
+    controller.reset();
+    start_controller();
+    start_site("b");
+    const auto deadline = std::chrono::steady_clock::now() + kLong;
+    while (!sites["b"]->jobs().empty() && std::chrono::steady_clock::now() < deadline) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    EXPECT_THAT(sites["b"]->jobs(), IsEmpty());
+    EXPECT_FALSE(fs::exists(folder.path() / "site.b" / "jobs" / job));
 }
 
 using J3_Service = ServiceTest;
