@@ -92,8 +92,8 @@ protected:
         options.abort_grace = abort_grace;
         options.reservation_time = reservation_time;
         options.bundle_code = bundle_code;
-        std::atomic<bool> connected = false;
-        options.on_connection = [&](bool is, const std::string&) { connected = connected || is; };
+        connected = false;
+        options.on_connection = [this](bool is, const std::string&) { connected = connected || is; };
         site = std::move(*SiteService::start(std::move(options)));
         const auto deadline = std::chrono::steady_clock::now() + kLong;
         while (!connected && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
@@ -195,6 +195,7 @@ protected:
     std::chrono::milliseconds abort_grace = kLong;
     std::chrono::milliseconds reservation_time{30'000};
     bool bundle_code = true;
+    std::atomic<bool> connected = false;
     std::unique_ptr<SiteService> site;
     FakeBackend* parts = nullptr;
 };
