@@ -21,12 +21,13 @@ public:
     RequestThreads(const RequestThreads&) = delete;
     RequestThreads& operator=(const RequestThreads&) = delete;
 
-    /// After close() nothing is run. When no more threads can be started, the request is dropped with a message.
-    void run(std::function<void()> work) {
+    /// False: nothing is run, for it is closed, or no more threads can be started, which is told.
+    bool run(std::function<void()> work) {
         std::list<std::thread> ended;
+        bool started = true;
         {
             const std::lock_guard lock(mutex_);
-            if (closed_) return;
+            if (closed_) return false;
             ended.splice(ended.end(), ended_);
             try {
                 const auto entry = running_.emplace(running_.end());
@@ -37,11 +38,13 @@ public:
                     changed_.notify_all();
                 });
             } catch (const std::system_error& error) {
+                started = false;
                 running_.pop_back();
                 log::error(std::string("a request cannot be dealt with: ") + error.what());
             }
         }
         for (auto& thread : ended) thread.join();
+        return started;
     }
 
     /// Waits for all that runs.

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <condition_variable>
+#include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -41,15 +43,12 @@ constexpr Milliseconds kAnswer{60'000};
 /// Of the time of a reservation; what is late once or twice does not end it.
 constexpr int kRenewals = 6;
 
-/// Its part of one job. `working` is held while something is done with it, which may take long; all else is under the
-/// service's mutex.
+/// Its part of one job, under the service's mutex.
 struct Slot {
-    std::mutex working;
     PartRecord record;
     std::string token;  ///< of the reservation, as long as it is not allocated
     ResourceNeed need;
     std::int64_t deployment = 0;  ///< the latest of this site's, so that an older one can be told from it
-    bool forgotten = false;
 };
 
 }  // namespace
@@ -82,18 +81,18 @@ public:
         if (!made) throw made.error();
         hub_ = std::move(*made);
         remember();
-        take(topic::kCheckResources, &Site::check_resources, false);
-        take(topic::kCancelReservation, &Site::cancel_reservation, false);
-        take(topic::kDeploy, &Site::deploy, true);
-        take(topic::kStartPart, &Site::start_part, true);
-        take(topic::kAbortPart, &Site::abort_part, true);
-        take(topic::kPartStatus, &Site::part_status, false);
+        take(topic::kCheckResources, &Site::check_resources, By::loop);
+        take(topic::kCancelReservation, &Site::cancel_reservation, By::loop);
+        take(topic::kDeploy, &Site::deploy, By::its_job);
+        take(topic::kStartPart, &Site::start_part, By::its_job);
+        take(topic::kAbortPart, &Site::abort_part, By::itself);
+        take(topic::kPartStatus, &Site::part_status, By::loop);
         hub_->handle(topic::kReadLog, [this](hub::Request&& request, hub::Answer answer) {
             loop_.post([this, request = std::move(request), answer = std::move(answer)]() mutable {
                 read_log(request, std::move(answer));
             });
         });
-        take(topic::kForgetJob, &Site::forget_job, true);
+        take(topic::kForgetJob, &Site::forget_job, By::its_job);
         resources_.on_change([this] { loop_.post([this] { say_state(); }); });
         loop_thread_ = std::thread([this] { loop_.run(); });
         loop_.post([this] { renew_later(); });
@@ -138,10 +137,15 @@ private:
         throw failure;
     }
 
-    /// `takes_long`: on a thread of its own; others on the loop's.
-    void take(const char* topic, Handler handler, bool takes_long) {
-        hub_->handle(topic, [this, handler, takes_long](hub::Request&& request, hub::Answer answer) {
+    /// Where a request is handled: on the loop's thread; what may take long on one of its own, or after those of the
+    /// same job that have come before it. A controller that has been killed may have asked for something that is still
+    /// waited for when the next one asks for the opposite.
+    enum class By : std::uint8_t { loop, itself, its_job };
+
+    void take(const char* topic, Handler handler, By by) {
+        hub_->handle(topic, [this, handler, by](hub::Request&& request, hub::Answer answer) {
             if (request.from != hub::kHubName) return answer(refused("only the controller may ask for that"));
+            const auto job = text_in(request.content, "job");
             auto work = [this, handler, request = std::move(request), answer = std::move(answer)] {
                 try {
                     answer((this->*handler)(request));
@@ -149,9 +153,34 @@ private:
                     answer(refused(error.what()));
                 }
             };
-            if (!takes_long) return loop_.post(std::move(work));
-            threads_.run(std::move(work));
+            if (by == By::loop) return loop_.post(std::move(work));
+            if (by == By::its_job) return in_turn(job, std::move(work));
+            (void)threads_.run(std::move(work));
         });
+    }
+
+    void in_turn(const std::string& job, std::function<void()> work) {
+        {
+            const std::lock_guard lock(mutex_);
+            auto& turns = turns_[job];
+            turns.push_back(std::move(work));
+            if (turns.size() > 1) return;
+        }
+        const bool begun = threads_.run([this, job] {
+            std::unique_lock lock(mutex_);
+            const auto turns = turns_.find(job);
+            while (!turns->second.empty()) {
+                const auto next = std::move(turns->second.front());
+                lock.unlock();
+                next();
+                lock.lock();
+                turns->second.pop_front();
+            }
+            turns_.erase(turns);
+        });
+        if (begun) return;
+        const std::lock_guard lock(mutex_);
+        turns_.erase(job);
     }
 
     // ---- what is on the disk ------------------------------------------------------------------
@@ -224,24 +253,6 @@ private:
         return slots_.emplace(job, std::move(slot)).first->second;
     }
 
-    struct Held {
-        std::shared_ptr<Slot> slot;
-        std::unique_lock<std::mutex> working;
-    };
-    /// As slot_of, and nobody else is at work with it: who was may have removed it, and then it is no slot any more.
-    Held hold(const std::string& job, bool make) {
-        while (auto slot = slot_of(job, make)) {
-            std::unique_lock working(slot->working);
-            if (is_current(job, slot)) return {std::move(slot), std::move(working)};
-        }
-        return {};
-    }
-    bool is_current(const std::string& job, const std::shared_ptr<Slot>& slot) const {
-        const std::lock_guard lock(mutex_);
-        const auto found = slots_.find(job);
-        return found != slots_.end() && found->second == slot;
-    }
-
     // ---- reservations -------------------------------------------------------------------------
 
     Shareable check_resources(const hub::Request& request) {
@@ -284,12 +295,11 @@ private:
     Shareable deploy(const hub::Request& request) {
         const auto job = text_in(request.content, "job");
         const auto digest = text_in(request.content, "digest");
-        const auto [slot, working] = hold(job, true);
+        const auto slot = slot_of(job, true);
         const auto token = text_in(request.content, "token");
         (void)resources_.renew(token);
         {
             const std::lock_guard lock(mutex_);
-            if (slot->forgotten) return refused("the job is being removed from this site");
             slot->deployment = ++deployments_;
             const auto before = std::exchange(slot->token, token);
             if (before != token) resources_.cancel(before);
@@ -342,14 +352,14 @@ private:
         const auto job = text_in(request.content, "job");
         const auto run = text_in(request.content, "run");
         const auto token = text_in(request.content, "token");
-        const auto [slot, working] = hold(job, false);
+        const auto slot = slot_of(job, false);
         if (!slot) return refused("the job is not deployed here");
         PartRecord record;
         {
             const std::lock_guard lock(mutex_);
             record = slot->record;
             record.need = slot->need;
-            if (slot->forgotten || record.digest.empty()) return refused("the job is not deployed here");
+            if (record.digest.empty()) return refused("the job is not deployed here");
         }
         if (record.stage == PartRecord::Stage::running && record.run == run) return {};
         if (record.stage != PartRecord::Stage::deployed) {
@@ -426,27 +436,15 @@ private:
 
     Shareable forget_job(const hub::Request& request) {
         const auto job = text_in(request.content, "job");
-        if (request.content.header("deployment") != nullptr) {
-            if (const auto [slot, working] = hold(job, false); slot) {
-                {
-                    const std::lock_guard lock(mutex_);
-                    if (slot->deployment != number_in(request.content, "deployment", -1)) return {};
-                }
-                stop_and_drop(job, slot);
-            }
-            return {};
-        }
-        while (const auto slot = slot_of(job, false)) {
-            {
+        const bool one = request.content.header("deployment") != nullptr;
+        if (const auto slot = slot_of(job, false); slot) {
+            if (one) {
                 const std::lock_guard lock(mutex_);
-                slot->forgotten = true;
+                if (slot->deployment != number_in(request.content, "deployment")) return {};
             }
-            const std::lock_guard working(slot->working);
-            if (!is_current(job, slot)) continue;
             stop_and_drop(job, slot);
-            break;
         }
-        resources_.free(job);
+        if (!one) resources_.free(job);
         return {};
     }
 
@@ -545,6 +543,7 @@ private:
     std::map<std::string, std::shared_ptr<Slot>> slots_;
     std::map<std::string, ResourceNeed> needs_;  ///< by token
     std::int64_t deployments_ = 0;
+    std::map<std::string, std::deque<std::function<void()>>> turns_;  ///< by job: at work, and waiting
     bool closing_ = false;
     bool stopped_ = false;
 };

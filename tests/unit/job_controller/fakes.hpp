@@ -180,9 +180,9 @@ public:
     void on_end(OnEnd callback) override { on_end_ = std::move(callback); }
     tl::expected<void, Failure> start(const RunSpec& spec) override {
         const std::lock_guard lock(mutex_);
-        if (!refusal.empty()) {
+        if (!refusal_.empty()) {
             Failure failure;
-            failure.message = refusal;
+            failure.message = refusal_;
             return tl::unexpected(std::move(failure));
         }
         running_.insert(spec.job);
@@ -209,6 +209,10 @@ public:
     }
     std::string name() const override { return "fake"; }
 
+    void refuse(const std::string& why) {
+        const std::lock_guard lock(mutex_);
+        refusal_ = why;
+    }
     void end(const std::string& job, const RunEnd& how) {
         {
             const std::lock_guard lock(mutex_);
@@ -232,11 +236,11 @@ public:
         const std::lock_guard lock(mutex_);
         return last_spec_;
     }
-    std::string refusal;  ///< of start(); set it before
-    bool adopts = false;  ///< every run lives
+    bool adopts = false;  ///< every run lives; set it before
 
 private:
     mutable std::mutex mutex_;
+    std::string refusal_;  ///< of start()
     std::condition_variable changed_;
     std::set<std::string> running_;
     std::vector<std::string> starts_;

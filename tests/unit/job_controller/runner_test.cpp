@@ -445,7 +445,7 @@ TEST_F(J4_Start, OthersAreLeftOutAndListed) {
 }
 
 TEST_F(J4_Start, AControllerPartThatDoesNotStartFailsTheJob) {
-    parts.refusal = "no more processes";
+    parts.refuse("no more processes");
     begin();
     const auto done = failed_to_run(submit());
     EXPECT_EQ(done.status, JobStatus::failed_to_run);

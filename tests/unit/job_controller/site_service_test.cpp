@@ -258,7 +258,7 @@ TEST_F(J4_Site, TheSameStartIsOneRunAndAnotherIsRefused) {
 }
 
 TEST_F(J4_Site, APartThatCannotBeStartedHasEnded) {
-    parts->refusal = "no such program";
+    parts->refuse("no such program");
     const auto token = reserve("job", {0, 0, 3, 0});
     ASSERT_EQ(deploy("job", token), "");
     EXPECT_EQ(start("job", token), "no such program");
@@ -352,6 +352,25 @@ TEST_F(J7_Site, ADeploymentThatWaitsForOneThatFailsSucceeds) {
     EXPECT_EQ(second.get(), "");
     EXPECT_EQ(start("job", token), "");
     EXPECT_THAT(site->jobs(), ElementsAre("job"));
+}
+
+TEST_F(J7_Site, WhatIsAskedOfAJobIsDoneInThatOrder) {
+    for (int round = 0; round < 20; ++round) {
+        holds_fetches = true;
+        auto first = begin_to_deploy("job", reserve("job", {0, 0, 1, 0}));
+        const auto fetch = next_fetch();
+        // From a controller that is gone; the next one has nothing left but to remove the job.
+        auto late = begin_to_deploy("job", reserve("job", {0, 0, 1, 0}));
+        auto last = begin_to_deploy("job", reserve("job", {0, 0, 1, 0}));
+        auto forgotten = order(topic::kForgetJob, {{"job", "job"}});
+        holds_fetches = false;
+        fetch(whole_bundle());
+        EXPECT_EQ(first.get(), "");
+        EXPECT_EQ(late.get(), "");
+        EXPECT_EQ(last.get(), "");
+        EXPECT_EQ(forgotten.get(), "");
+        expect_nothing_left();
+    }
 }
 
 TEST_F(J7_Site, OnlyTheDeploymentThatIsMeantIsForgotten) {
