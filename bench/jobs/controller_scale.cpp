@@ -16,7 +16,6 @@
 // machine.
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,6 +47,7 @@
 #include "rankexec/core/job/site/site_service.hpp"
 #include "rankexec/core/system/run_command.hpp"
 #include "rankexec/core/system/unique_fd.hpp"
+#include "temporary_folder.hpp"
 
 namespace rankexec::job {
 namespace {
@@ -90,25 +90,6 @@ private:
     mutable std::mutex mutex_;
     std::set<std::string> running_;
     OnEnd on_end_;
-};
-
-class Folder {
-public:
-    Folder() {
-        auto name = (fs::temp_directory_path() / "rankexec-scale-XXXXXX").string();
-        if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-        path_ = name;
-    }
-    ~Folder() {
-        std::error_code ignored;
-        fs::remove_all(path_, ignored);
-    }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    [[nodiscard]] fs::path operator/(const std::string& name) const { return path_ / name; }
-
-private:
-    fs::path path_;
 };
 
 std::string command_path() { return (fs::read_symlink("/proc/self/exe").parent_path() / "rankexec").string(); }
@@ -172,7 +153,7 @@ double milliseconds_of(const std::function<void()>& call) {
 }
 
 /// What a synced file costs here.
-double disk_limit(const Folder& folder, std::size_t bytes) {
+double disk_limit(const TemporaryFolder& folder, std::size_t bytes) {
     const std::string content(bytes, 'x');
     const auto where = folder / "disk";
     fs::create_directory(where);
@@ -192,7 +173,7 @@ double disk_limit(const Folder& folder, std::size_t bytes) {
     return median(sorted(std::move(times)));
 }
 
-fs::path make_bundle(const Folder& folder, int sites) {
+fs::path make_bundle(const TemporaryFolder& folder, int sites) {
     const auto job = folder / "job";
     fs::create_directories(job / "part");
     std::ofstream(job / "job.toml") << "name = \"scale\"\nmin_sites = " << sites
@@ -296,7 +277,7 @@ private:
     }
 
     const int jobs_;
-    Folder folder_;
+    TemporaryFolder folder_{"rankexec-scale"};
     const fs::path bundle_;
     const std::string endpoint_ = "ipc://" + (folder_ / "hub").string();
     const fs::path user_ = folder_ / "user";

@@ -9,7 +9,6 @@
 //   trying     all jobs are due and fit what the sites report: as many are tried as one pass tries, and placed
 //
 // Exit code 1: a pass for up to 1000 jobs and 200 sites takes more than the goal of 10 ms of processor time.
-#include <stdlib.h>
 #include <time.h>
 
 #include <algorithm>
@@ -26,6 +25,7 @@
 #include "rankexec/core/job/schedule/scheduler.hpp"
 #include "rankexec/core/job/store/sqlite_store.hpp"
 #include "rankexec/core/plot/line_chart.hpp"
+#include "temporary_folder.hpp"
 
 namespace rankexec::job {
 namespace {
@@ -62,19 +62,6 @@ private:
     std::vector<Site> sites_;
 };
 
-struct Folder {
-    std::filesystem::path path;
-    Folder() {
-        auto name = (std::filesystem::temp_directory_path() / "rankexec-schedule-XXXXXX").string();
-        if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-        path = name;
-    }
-    ~Folder() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path, ignored);
-    }
-};
-
 struct Times {
     double processor = 0;
     double median = 0;
@@ -109,14 +96,14 @@ class Queue {
 public:
     Queue() {
         StoreOptions options;
-        options.directory = folder_.path / "store";
+        options.directory = folder_ / "store";
         auto store = open_sqlite_store(options);
         if (!store) throw std::runtime_error(store.error().message);
         store_ = std::move(*store);
     }
 
     void grow_to(int jobs) {
-        const auto bundle = folder_.path / "bundle";
+        const auto bundle = folder_ / "bundle";
         for (; jobs_ < jobs; ++jobs_) {
             std::ofstream(bundle) << "a bundle";
             JobStore::NewJob job;
@@ -164,7 +151,7 @@ private:
         options.max_attempts = 1 << 20;
         return std::make_unique<Scheduler>(options, *store_, pool, std::move(hooks));
     }
-    Folder folder_;
+    TemporaryFolder folder_{"rankexec-schedule"};
     std::unique_ptr<JobStore> store_;
     int jobs_ = 0;
     WallTime now_ = wall_now();

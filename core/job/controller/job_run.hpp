@@ -22,7 +22,7 @@
 
 namespace rankexec::job {
 
-/// Time limits of a job's run. docs/jobs.md is the reference.
+/// Time limits of a job's run, and what its controller part may load. docs/jobs.md is the reference.
 struct RANKEXEC_EXPORT JobRunOptions {
     using Milliseconds = std::chrono::milliseconds;
     std::filesystem::path folder;                 ///< a job's workspace is the folder of its id in here

@@ -27,8 +27,9 @@ inline constexpr const char* kList = "job_list";
 /// {job: text}: an id, or a prefix of one that is unique. Reply body: {record, events: [{at, type, text}], progress:
 /// [text], figures: {name: [[step, value]]}, participants: [{name, state, detail}]}.
 inline constexpr const char* kShow = "job_show";
-/// {job: text, version: integer, timeout_ms: integer}: answered when the job's version is another one, it is final, or
-/// that time is over. Reply body: its record.
+/// {job: text, version: integer, timeout_ms: integer}: answered when the job's version is another one, it has ended, or
+/// that time is over. Reply: {ended: boolean}, true when it is final and nothing of it is under way any more; body: its
+/// record.
 inline constexpr const char* kWait = "job_wait";
 /// {job: text, participant: text, offset: integer, timeout_ms: integer}: answered when there is more than offset, the
 /// part has ended, or that time is over. Reply: {ended: boolean}, body: bytes from offset on.

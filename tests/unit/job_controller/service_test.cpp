@@ -107,6 +107,19 @@ protected:
             return std::ranges::any_of(events[job], [&](const auto& event) { return event.first == type; });
         })) << type;
     }
+    /// A job whose parts run until they are ended.
+    std::string run_on_both_sites() {
+        start_controller("exec sleep 1000");
+        start_site("a");
+        start_site("b");
+        const auto job = submit();
+        wait_for(job, job_event::kStarted);
+        return job;
+    }
+    void stop_site(const std::string& name) {
+        sites[name]->stop();
+        sites.erase(name);
+    }
     JobRecord ended(const std::string& job) {
         wait_for(job, job_event::kCompleted);
         const auto deadline = std::chrono::steady_clock::now() + kLong;
@@ -197,13 +210,8 @@ TEST_F(J7_Service, AfterARestartOfTheControllerThePartsOfSitesAreTakenOver) {
 }
 
 TEST_F(J7_Service, ASiteThatIsRestartedSaysThatItsPartHasEnded) {
-    start_controller("exec sleep 1000");
-    start_site("a");
-    start_site("b");
-    const auto job = submit();
-    wait_for(job, job_event::kStarted);
-    sites["b"]->stop();
-    sites.erase("b");
+    const auto job = run_on_both_sites();
+    stop_site("b");
     start_site("b");
     const auto record = ended(job);
     EXPECT_EQ(record.status, JobStatus::abnormal);
@@ -226,13 +234,8 @@ TEST_F(J7_Service, AHomeBelongsToOneSiteAtATime) {
 }
 
 TEST_F(J7_Service, ASiteThatHasLostItsDiskHasLostItsPart) {
-    start_controller("exec sleep 1000");
-    start_site("a");
-    start_site("b");
-    const auto job = submit();
-    wait_for(job, job_event::kStarted);
-    sites["b"]->stop();
-    sites.erase("b");
+    const auto job = run_on_both_sites();
+    stop_site("b");
     fs::remove_all(folder.path() / "site.b");
     start_site("b");
     const auto record = ended(job);
@@ -241,13 +244,8 @@ TEST_F(J7_Service, ASiteThatHasLostItsDiskHasLostItsPart) {
 }
 
 TEST_F(J7_Service, ASiteThatComesBackForgetsJobsThatHaveEndedMeanwhile) {
-    start_controller("exec sleep 1000");
-    start_site("a");
-    start_site("b");
-    const auto job = submit();
-    wait_for(job, job_event::kStarted);
-    sites["b"]->stop();
-    sites.erase("b");
+    const auto job = run_on_both_sites();
+    stop_site("b");
     EXPECT_TRUE(controller->runner().abort(job, "enough"));
     (void)ended(job);
     // The next controller knows of no order that was on its way to the site.

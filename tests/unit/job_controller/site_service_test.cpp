@@ -165,6 +165,11 @@ protected:
         setup.hub_key = setup.secret = std::string(64, 'a');
         return ask(topic::kStartPart, {{"job", job}, {"token", token}, {"run", run}, {"setup", setup.to_text()}});
     }
+    /// Of its only job.
+    std::int64_t deployment() {
+        EXPECT_EQ(ask(topic::kPartStatus, {}), "");
+        return reply->body.if_array()->front().find("deployment")->integer_or(-1);
+    }
     /// A part that runs, and has 3 cores and a GPU.
     void run(const std::string& job) {
         const auto token = reserve(job, {1, 0, 3, 0});
@@ -374,10 +379,6 @@ TEST_F(J7_Site, WhatIsAskedOfAJobIsDoneInThatOrder) {
 }
 
 TEST_F(J7_Site, OnlyTheDeploymentThatIsMeantIsForgotten) {
-    const auto deployment = [this] {
-        EXPECT_EQ(ask(topic::kPartStatus, {}), "");
-        return reply->body.if_array()->front().find("deployment")->integer_or(-1);
-    };
     ASSERT_EQ(deploy("job", reserve("job", {0, 0, 1, 0})), "");
     const auto old = deployment();
     const auto token = reserve("job", {0, 0, 1, 0});
@@ -392,8 +393,7 @@ TEST_F(J7_Site, OnlyTheDeploymentThatIsMeantIsForgotten) {
 
 TEST_F(J7_Site, WhatIsForgottenTakesNoReservationOfTheNextDeployment) {
     ASSERT_EQ(deploy("job", reserve("job", {0, 0, 1, 0})), "");
-    EXPECT_EQ(ask(topic::kPartStatus, {}), "");
-    const auto old = reply->body.if_array()->front().find("deployment")->integer_or(-1);
+    const auto old = deployment();
     const auto token = reserve("job", {0, 0, 1, 0});
     EXPECT_EQ(ask(topic::kForgetJob, {{"job", "job"}, {"deployment", old}}), "");
     ASSERT_EQ(deploy("job", token), "");
