@@ -364,11 +364,11 @@ private:
         wire::EventHandled answer;
         answer.event_id = event.event_id;
         if (event.type.empty()) return answer;
-        context.apply(event.changes);
+        // Taken with the changes at once: the thread that fired the parent's event may be applying rank 0's by now.
+        Context own = context.clone_with(event.changes);
         if (lane_->depth() >= EventLane::kMaxDepth) {
             answer.error = "events are nested deeper than " + std::to_string(EventLane::kMaxDepth);
         } else if (owner_.in_engine()) {
-            Context own = context.clone();
             const auto* former = std::exchange(dispatching_for, this);
             owner_.engine().deliver_event(event.type, own, EventOrigin::rank, rank, event.one_way);
             dispatching_for = former;

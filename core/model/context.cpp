@@ -91,6 +91,17 @@ struct Context::State {
         properties.insert_or_assign(std::string(name), std::move(property));
     }
 
+    void apply(const ContextChanges& later) {
+        for (const auto& name : later.removed) remove(name);
+        for (const auto& [name, property] : later.set) set(name, property);
+    }
+
+    [[nodiscard]] std::shared_ptr<State> clone() const {
+        auto copy = std::make_shared<State>(sticky, properties);
+        copy->locals = locals;
+        return copy;
+    }
+
     void remove(std::string_view name) {
         locals.erase(std::string(name));
         const auto found = properties.find(name);
@@ -188,10 +199,7 @@ PropertyMap Context::serialisable() const {
 
 Context Context::clone() const {
     const std::lock_guard lock(state_->mutex);
-    Context copy(state_->sticky);
-    copy.state_->properties = state_->properties;
-    copy.state_->locals = state_->locals;
-    return copy;
+    return Context(state_->clone());
 }
 
 ContextChanges Context::changes() const {
@@ -206,8 +214,13 @@ void Context::forget_changes() {
 
 void Context::apply(const ContextChanges& changes) {
     const std::lock_guard lock(state_->mutex);
-    for (const auto& name : changes.removed) state_->remove(name);
-    for (const auto& [name, property] : changes.set) state_->set(name, property);
+    state_->apply(changes);
+}
+
+Context Context::clone_with(const ContextChanges& changes) {
+    const std::lock_guard lock(state_->mutex);
+    state_->apply(changes);
+    return Context(state_->clone());
 }
 
 }  // namespace rankexec

@@ -103,6 +103,8 @@ public:
     void forget_changes();
     /// Applies changes that came from elsewhere; they count as changes of this Context too.
     void apply(const ContextChanges& changes);
+    /// `apply`, and a `clone` of what there is then: what other threads change meanwhile comes before both or after.
+    [[nodiscard]] Context clone_with(const ContextChanges& changes);
 
 private:
     struct State;
