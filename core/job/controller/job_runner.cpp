@@ -185,6 +185,7 @@ private:
             launch(record, std::move(definition), std::move(seats), true);
             return {};
         } catch (const std::exception& error) {
+            scheduler_.release(record.id);
             return std::string("it ran when the controller ended, and cannot be restored: ") + error.what();
         }
     }
@@ -201,6 +202,7 @@ private:
         fire_job_event(ports_.engine, ports_.store, record.id, job_event::kAborted, why);
     }
 
+    /// Throws std::system_error when there is no thread for it, and nothing of it is left then.
     void launch(JobRecord record, JobDefinition definition, std::vector<JobRun::Seat> seats, bool restored) {
         const auto job = record.id;
         auto run = std::make_shared<JobRun>(ports_, options_.run, std::move(record), std::move(definition),
@@ -213,21 +215,29 @@ private:
             run->detach();
             let_go_.push_back(job);
         }
-        active.thread = std::thread([this, run, job] {
-            run->run();
-            scheduler_.release(job);
-            {
-                const std::lock_guard ended(mutex_);
-                if (const auto found = active_.find(job); found != active_.end()) {
-                    // Joined by the scheduling thread: no thread joins itself.
-                    done_.push_back(std::move(found->second.thread));
-                    active_.erase(found);
-                }
-                woken_ = true;
-                changed_.notify_all();
+        try {
+            active.thread = std::thread([this, run, job] { carry_out(*run, job); });
+        } catch (...) {
+            active_.erase(job);
+            throw;
+        }
+    }
+
+    /// The thread of one job.
+    void carry_out(JobRun& run, const std::string& job) {
+        run.run();
+        scheduler_.release(job);
+        {
+            const std::lock_guard lock(mutex_);
+            if (const auto found = active_.find(job); found != active_.end()) {
+                // Joined by the scheduling thread: no thread joins itself.
+                done_.push_back(std::move(found->second.thread));
+                active_.erase(found);
             }
-            if (ports_.over) ports_.over(job);
-        });
+            woken_ = true;
+            changed_.notify_all();
+        }
+        if (ports_.over) ports_.over(job);
     }
 
     void schedule() {
@@ -262,8 +272,6 @@ private:
                 launch(placement.job, *placement.definition, std::move(seats), false);
             } catch (const std::system_error& error) {
                 log::error("job " + placement.job.id + " cannot be run now: " + error.what());
-                const std::lock_guard lock(mutex_);
-                active_.erase(placement.job.id);
                 for (const auto& [site, token] : placement.reservations) ports_.sites.cancel(site, token);
                 scheduler_.release(placement.job.id);
             }

@@ -83,6 +83,13 @@ public:
         return true;
     }
 
+    [[nodiscard]] std::optional<ResourceNeed> need_of(const std::string& token) const {
+        const std::lock_guard lock(mutex_);
+        const auto found = claims_.find(token);
+        if (found == claims_.end() || is_over(found->second)) return std::nullopt;
+        return found->second.need;
+    }
+
     tl::expected<std::vector<std::string>, std::string> allocate(const std::string& token) {
         const Change change(*this);
         const auto found = claims_.find(token);
@@ -208,6 +215,7 @@ tl::expected<std::string, std::string> ResourceManager::reserve(const std::strin
     return impl_->reserve(job, need);
 }
 bool ResourceManager::renew(const std::string& token) { return impl_->renew(token); }
+std::optional<ResourceNeed> ResourceManager::need_of(const std::string& token) const { return impl_->need_of(token); }
 tl::expected<std::vector<std::string>, std::string> ResourceManager::allocate(const std::string& token) {
     return impl_->allocate(token);
 }

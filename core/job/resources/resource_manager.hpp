@@ -44,6 +44,8 @@ public:
     [[nodiscard]] tl::expected<std::string, std::string> reserve(const std::string& job, const ResourceNeed& need);
     /// Its time begins anew; false: there is no such reservation (any more). An allocation's token: true.
     bool renew(const std::string& token);
+    /// What was asked for; empty: there is no such reservation (any more).
+    [[nodiscard]] std::optional<ResourceNeed> need_of(const std::string& token) const;
     /// The ids of the GPUs that the job has from now on, until free(). Again with the same token is the same. An
     /// unknown token is an error; an over one too.
     [[nodiscard]] tl::expected<std::vector<std::string>, std::string> allocate(const std::string& token);

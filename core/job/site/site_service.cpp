@@ -261,16 +261,11 @@ private:
         const auto need = resource_need_from(request.content.body);
         const auto token = resources_.reserve(job, need);
         if (!token) return refused(token.error());
-        const std::lock_guard lock(mutex_);
-        needs_[*token] = need;
         return with({{"token", *token}});
     }
 
     Shareable cancel_reservation(const hub::Request& request) {
-        const auto token = text_in(request.content, "token");
-        resources_.cancel(token);
-        const std::lock_guard lock(mutex_);
-        needs_.erase(token);
+        resources_.cancel(text_in(request.content, "token"));
         return {};
     }
 
@@ -303,10 +298,7 @@ private:
             slot->deployment = ++deployments_;
             const auto before = std::exchange(slot->token, token);
             if (before != token) resources_.cancel(before);
-            if (const auto need = needs_.find(token); need != needs_.end()) {
-                slot->need = need->second;
-                needs_.erase(need);
-            }
+            if (const auto need = resources_.need_of(token)) slot->need = *need;
             if (slot->record.digest == digest && !digest.empty()) return {};
         }
         PartRecord record;
@@ -541,7 +533,6 @@ private:
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     std::map<std::string, std::shared_ptr<Slot>> slots_;
-    std::map<std::string, ResourceNeed> needs_;  ///< by token
     std::int64_t deployments_ = 0;
     std::map<std::string, std::deque<std::function<void()>>> turns_;  ///< by job: at work, and waiting
     bool closing_ = false;

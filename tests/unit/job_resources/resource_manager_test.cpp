@@ -155,6 +155,18 @@ TEST_F(J9_Resources, RenewedItLastsAsLongAsDeployingDoes) {
     EXPECT_TRUE(manager->renew(token));
 }
 
+TEST_F(J9_Resources, SaysWhatWasAskedForWhileItLasts) {
+    const ResourceNeed need{3, 0, 2, 100};
+    const auto token = reserve(need);
+    EXPECT_EQ(manager->need_of(token), need);
+    EXPECT_FALSE(manager->need_of("another"));
+    now += seconds(30);
+    EXPECT_FALSE(manager->need_of(token));
+    const auto cancelled = reserve(need);
+    manager->cancel(cancelled);
+    EXPECT_FALSE(manager->need_of(cancelled));
+}
+
 TEST_F(J9_Resources, FreeGivesBackAllOfTheJobAndNothingOfOthers) {
     (void)manager->allocate(reserve({1, 0, 1, 100}, "a"));
     reserve({1, 0, 1, 100}, "a");
