@@ -68,6 +68,7 @@ int code_of_start_error(int error) {
 struct RankRecord {
     bool started = false;
     bool exited = false;
+    bool output_ended = false;
     bool confirmed = false;  ///< its shim has left nothing
     bool shim_lost = false;  ///< its shim has ended without a word
     int local_rank = -1;     ///< as its launcher says; -1: it does not
@@ -234,6 +235,7 @@ private:
         callbacks.on_hello = [this](int rank, const wire::ShimHello& hello) { shim_hello(rank, hello); };
         callbacks.on_message = [this](int rank, wire::Message&& message) { on_shim(rank, std::move(message)); };
         callbacks.on_lost = [this](int rank) { lose_shim(rank); };
+        callbacks.on_unreachable = [this](int) { finish_if_confirmed(); };
         callbacks.on_violation = [this](const std::string& why) { lose(why); };
         shims_.emplace(loop_, *transport_, options_.world_size, std::move(callbacks));
     }
@@ -434,7 +436,9 @@ private:
         } else if (auto* tail = std::get_if<wire::TailReport>(&message)) {
             if (callbacks_.on_tail) callbacks_.on_tail(std::move(*tail));
         } else if (const auto* end = std::get_if<wire::RankOutputEnd>(&message)) {
+            if (end->rank >= 0) record(end->rank).output_ended = true;
             if (callbacks_.on_output_end) callbacks_.on_output_end(*end);
+            finish_if_confirmed();
         } else if (const auto* taken = std::get_if<wire::RankInputTaken>(&message)) {
             input_taken(taken->rank, taken->bytes);
         }
@@ -518,13 +522,14 @@ private:
     }
 
     /// Shims on this host were ended with the guardian's sweep, but their last reports may come after
-    /// the guardian's; others have to confirm the end themselves.
+    /// the guardian's, output too; others have to confirm the end themselves.
     void finish_if_confirmed() {
         if (!guardian_done_ || ended_) return;
         for (int rank = 0; rank < options_.world_size; ++rank) {
             const auto& entry = record(rank);
             if (direct_ || !shims_->said_hello(rank) || is_done(entry)) continue;
             if (is_elsewhere(rank) || !entry.exited) return;
+            if (!entry.output_ended && !shims_->is_unreachable(rank)) return;
         }
         finish();
     }

@@ -93,6 +93,7 @@ void ShimChannel::judge() {
     const auto now = EventLoop::Clock::now();
     std::optional<EventLoop::Clock::time_point> next;
     std::vector<int> lost;
+    std::vector<int> unreachable;
     for (int rank = 0; rank < static_cast<int>(shims_.size()); ++rank) {
         auto& shim = shims_[static_cast<std::size_t>(rank)];
         if (!shim.hello || shim.released) continue;
@@ -100,7 +101,10 @@ void ShimChannel::judge() {
             shim.unreachable_since.reset();
             continue;
         }
-        if (!shim.unreachable_since) shim.unreachable_since = now;
+        if (!shim.unreachable_since) {
+            shim.unreachable_since = now;
+            unreachable.push_back(rank);
+        }
         const auto end = *shim.unreachable_since + kShimLease;
         if (end <= now) {
             lost.push_back(rank);
@@ -109,6 +113,7 @@ void ShimChannel::judge() {
         }
     }
     if (next) look_for_lost(*next);
+    for (const int rank : unreachable) callbacks_.on_unreachable(rank);
     for (const int rank : lost) {
         release(rank);
         callbacks_.on_lost(rank);

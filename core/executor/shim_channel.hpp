@@ -26,6 +26,8 @@ public:
         std::function<void(int rank, wire::Message&&)> on_message;
         /// The shim has ended without a word, or cannot be reached any more. Once.
         std::function<void(int rank)> on_lost;
+        /// Nothing is left to be read of its connection; it may come again, until it is lost.
+        std::function<void(int rank)> on_unreachable;
         std::function<void(const std::string& why)> on_violation;
     };
 
@@ -41,6 +43,10 @@ public:
     [[nodiscard]] bool said_hello(int rank) const { return shims_.at(static_cast<std::size_t>(rank)).hello; }
     [[nodiscard]] bool none_said_hello() const;
     [[nodiscard]] bool all_said_hello() const;
+    /// Whether on_unreachable was the last that was heard of its connection.
+    [[nodiscard]] bool is_unreachable(int rank) const {
+        return shims_.at(static_cast<std::size_t>(rank)).unreachable_since.has_value();
+    }
     /// Whether the shim has come over tcp: it is on another host, or in another network namespace.
     [[nodiscard]] bool is_elsewhere(int rank) const { return said_hello(rank) && channel_.connection(rank).tcp; }
 

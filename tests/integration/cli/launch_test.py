@@ -220,7 +220,12 @@ class Input(LaunchTest):
         data = os.urandom(3_000_000)
         done = run(program=["cat"], input=data)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertTrue(done.stdout == data)
+        self.assert_same(done.stdout, data)
+
+    def assert_same(self, got, wanted):
+        """Without printing megabytes."""
+        at = next((i for i, (a, b) in enumerate(zip(got, wanted)) if a != b), min(len(got), len(wanted)))
+        self.assertTrue(got == wanted, f"{len(got)} bytes of {len(wanted)}, different from {at} on")
 
     def test_a_rank_that_does_not_read_is_no_obstacle(self):
         done = run(program=["true"], input=bytes(3_000_000))

@@ -42,6 +42,8 @@ protected:
 TEST_F(HubNetwork, SilenceIsKnownOnBothSidesAndThePeerComesBack) {
     const auto peer = far(0);
     seen.wait("connected site/far");
+    // Only one that knows of the connection can tell that it is lost.
+    EXPECT_EQ(peer->line_with("connected"), "connected site/far");
     {
         const Cut cut;
         seen.wait("lost site/far");
