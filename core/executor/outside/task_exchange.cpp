@@ -259,6 +259,7 @@ bool TaskExchange::begin_task(const std::string& name, const Context& context, b
     {
         const std::lock_guard lock(mutex_);
         if (task_ || !pipe_) return false;
+        ++conversation_;  // what is still being read was said before this task
         task_.emplace();
         task_->name = name;
         task_->context = context;
