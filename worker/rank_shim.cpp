@@ -106,6 +106,8 @@ private:
         callbacks.on_broken = [this](const std::string& why) { end_lease(why); };
         callbacks.on_connected = [this](ChannelKind) { on_connected(); };
         callbacks.on_disconnected = [this](ChannelKind) { on_disconnected(); };
+        // What the parent says once it hears of the new connection stands for all but the rank's input and our setup.
+        callbacks.may_miss = [this](ChannelKind) { return supervisor_ && !supervisor_->expects_input(); };
         callbacks.on_unreachable = [this](ChannelKind) {
             ended_ ? end_lease("the parent is gone") : start_lease_timer();
         };

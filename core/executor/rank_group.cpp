@@ -454,6 +454,8 @@ private:
     /// Said again on a new connection. What was sent meanwhile went to the old one.
     void rank_is_back(int rank) {
         input_taken(rank, record(rank).input_queued);
+        // No more than this can have been granted on the old one; without it the rank might wait for ever.
+        acknowledge_output(rank, wire::ShimSetup{}.output_credit);
         if (ending_) send_to_rank(rank, wire::EndGroup{static_cast<std::uint32_t>(grace_.count())});
     }
 
@@ -461,10 +463,28 @@ private:
         auto& entry = record(report.rank);
         if (entry.exited) return;
         entry.exited = true;
+        if (report.by_us && !ending_ && !ended_unasked_) ended_unasked_ = unasked_failure(report);
+        if (!report.by_us && !report.status.success()) failed_by_itself_ = true;
         input_taken(report.rank, entry.input_queued);
         if (callbacks_.on_exited) callbacks_.on_exited(report);
         if (launcher_report_ && !ending_ && all_exited()) end_leftovers();
         finish_if_confirmed();
+    }
+
+    /// Nobody here has told its supervisor to.
+    [[nodiscard]] Failure unasked_failure(const wire::RankExited& report) {
+        const auto& entry = record(report.rank);
+        Failure failure;
+        failure.code = ReturnCode::launch_error;
+        failure.message = "rank " + std::to_string(report.rank) +
+                          " was ended by its supervisor, without an order from here: either its launcher or somebody "
+                          "else has ended that one, or it had lost its connection to this process";
+        failure.rank = report.rank;
+        failure.host = entry.host;
+        failure.pid = entry.pid;
+        failure.exit = report.status;
+        failure.stderr_tail = report.stderr_tail;
+        return failure;
     }
 
     // ---- ending ---------------------------------------------------------------------------------
@@ -545,6 +565,9 @@ private:
         // Everything is over before the launcher was judged.
         if (launcher_report_ && !ending_ && !lost_ && !all_exited() && callbacks_.on_lost) {
             callbacks_.on_lost(launcher_failure());
+        } else if (ended_unasked_ && !failed_by_itself_ && !lost_ && callbacks_.on_lost) {
+            // Launchers end the other ranks when one fails: then that is the reason.
+            callbacks_.on_lost(*ended_unasked_);
         }
         wire::SupervisionEnded report{survivors_};
         for (int rank = 0; rank < options_.world_size; ++rank) {
@@ -609,6 +632,8 @@ private:
     EventLoop::TimerId guardian_timer_ = 0;
     std::vector<std::int64_t> survivors_;
     bool ending_ = false;
+    std::optional<Failure> ended_unasked_;  ///< of the first rank that its supervisor ended by itself
+    bool failed_by_itself_ = false;         ///< any rank
     bool lost_ = false;
     bool launcher_ended_ = false;
     bool guardian_done_ = false;

@@ -31,6 +31,7 @@ TransportClient::Callbacks PeerChannels::transport_callbacks() {
         if (callbacks_.on_connected) callbacks_.on_connected(kind);
     };
     made.on_disconnected = [this](ChannelKind kind) {
+        cut_.at(static_cast<std::size_t>(kind)) = true;
         if (callbacks_.on_disconnected) callbacks_.on_disconnected(kind);
     };
     made.on_unreachable = [this](ChannelKind kind) {
@@ -112,6 +113,13 @@ void PeerChannels::on_part(ChannelKind kind, const wire::MessagePart& part) {
     (void)send(kind, wire::PartsTaken{part.bytes.bytes().size()});
 }
 
+bool PeerChannels::does_without(ChannelKind kind) {
+    const auto index = static_cast<std::size_t>(kind);
+    if (!cut_.at(index) || !callbacks_.may_miss || !callbacks_.may_miss(kind)) return false;
+    cut_.at(index) = false;
+    return true;
+}
+
 void PeerChannels::receive(ChannelKind kind, std::vector<wire::Frame>&& frames) {
     auto& received = received_.at(static_cast<std::size_t>(kind));
     const auto envelope = wire::decode_envelope(frames.front().bytes);
@@ -124,7 +132,7 @@ void PeerChannels::receive(ChannelKind kind, std::vector<wire::Frame>&& frames) 
         log::warning("channel " + std::string(to_string(kind)) + ": dropped a stale or foreign message");
         return;
     }
-    if (envelope->sequence != received + 1) {
+    if (envelope->sequence != received + 1 && !does_without(kind)) {
         callbacks_.on_broken("messages were lost on the " + std::string(to_string(kind)) + " channel");
         return;
     }

@@ -32,6 +32,9 @@ public:
         std::function<void(const std::string& why)> on_broken;
         std::function<void(ChannelKind)> on_connected;
         std::function<void(ChannelKind)> on_disconnected;
+        /// The first message after a new connection follows one that went to the old one, and is lost: whether this end
+        /// does without. Empty: never; then it is broken.
+        std::function<bool(ChannelKind)> may_miss = {};
         /// Nobody listened where the parent should; will be tried again.
         std::function<void(ChannelKind)> on_unreachable = {};
     };
@@ -56,6 +59,7 @@ private:
     PeerChannels(EventLoop& loop, const Bootstrap& bootstrap, int rank, Callbacks callbacks);
     [[nodiscard]] TransportClient::Callbacks transport_callbacks();
     void receive(ChannelKind kind, std::vector<wire::Frame>&& frames);
+    [[nodiscard]] bool does_without(ChannelKind kind);
     [[nodiscard]] wire::Envelope next_envelope(ChannelKind kind);
     void deliver(ChannelKind kind, std::vector<wire::Frame>&& frames);
     [[nodiscard]] Outbox::Send sender(ChannelKind kind);
@@ -68,6 +72,7 @@ private:
     DelayLine delay_;
     std::array<std::uint64_t, 4> sent_{};
     std::array<std::uint64_t, 4> received_{};
+    std::array<bool, 4> cut_{};      ///< disconnected since a gap was seen last
     std::uint64_t last_result_ = 0;  ///< number of the task whose result was sent last
     std::array<Outbox, 4> outboxes_;
     std::array<Assembly, 4> assemblies_;

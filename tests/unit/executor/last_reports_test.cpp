@@ -24,12 +24,13 @@ namespace {
 
 using std::chrono::milliseconds;
 using ::testing::ElementsAre;
+using ::testing::StartsWith;
 
 /// In the place of rank 0's supervisor, on a thread of this process, where no guardian looks for it. Its rank has
 /// exited; what else there is to say it says, or does not, once it is to end, and the guardian has had time to.
 class LateShim {
 public:
-    LateShim(const Bootstrap& bootstrap, bool says_all) : says_all_(says_all) {
+    LateShim(const Bootstrap& bootstrap, bool says_all, bool ended_it) : says_all_(says_all), ended_it_(ended_it) {
         PeerChannels::Callbacks callbacks;
         callbacks.on_message = [this](ChannelKind, wire::Message&& message) { on_message(message); };
         callbacks.on_broken = [](const std::string& why) { ADD_FAILURE() << why; };
@@ -59,7 +60,9 @@ private:
             wire::RankStarted started;
             started.host = "here";
             send(started);
-            send(wire::RankExited{});
+            wire::RankExited exited;
+            exited.by_us = ended_it_;
+            send(exited);
         }
         if (!std::holds_alternative<wire::EndGroup>(message)) return;
         loop_.call_after(milliseconds(300), [this] {
@@ -75,6 +78,7 @@ private:
     }
 
     const bool says_all_;
+    const bool ended_it_;
     EventLoop loop_;
     std::unique_ptr<PeerChannels> channels_;
     std::thread thread_;
@@ -103,7 +107,7 @@ private:
 };
 
 /// What is reported, in order.
-std::vector<std::string> reports_of_group(bool shim_says_all) {
+std::vector<std::string> reports_of_group(bool shim_says_all, bool shim_ended_it = false) {
     std::vector<std::string> reports;
     const Launcher launcher;
     std::unique_ptr<LateShim> shim;
@@ -114,7 +118,7 @@ std::vector<std::string> reports_of_group(bool shim_says_all) {
     options.command_template = launcher.command_template();
     RankGroup::Callbacks callbacks;
     callbacks.on_listening = [&](TransportServer& transport) {
-        shim = std::make_unique<LateShim>(transport.bootstrap(), shim_says_all);
+        shim = std::make_unique<LateShim>(transport.bootstrap(), shim_says_all, shim_ended_it);
     };
     callbacks.on_started = [&](const wire::RankStarted&) { reports.emplace_back("started"); };
     callbacks.on_output = [&](wire::RankOutput&& output) { reports.emplace_back(output.rank == 0 ? "output" : "?"); };
@@ -142,6 +146,13 @@ TEST(LastReports, OutputThatComesAfterTheGuardiansEndIsHandedOutBeforeTheGroups)
 
 TEST(LastReports, ASupervisorThatHasGoneIsNotWaitedFor) {
     EXPECT_THAT(reports_of_group(false), ElementsAre("started", "exited", "ended"));
+}
+
+TEST(LastReports, ARankThatItsSupervisorHasEndedUnaskedHasNotEndedWell) {
+    EXPECT_THAT(
+        reports_of_group(true, true),
+        ElementsAre("started", "exited", "output", "output end",
+                    StartsWith("lost: rank 0 was ended by its supervisor, without an order from here"), "ended"));
 }
 
 }  // namespace
