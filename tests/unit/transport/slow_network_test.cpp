@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <list>
+#include <mutex>
 #include <random>
 #include <thread>
 
@@ -39,13 +40,18 @@ public:
     ~SlowRelay() {
         ::shutdown(listener_.get(), SHUT_RDWR);
         acceptor_.join();
-        for (auto& fd : fds_) ::shutdown(fd.get(), SHUT_RDWR);
+        cut();
         for (auto& thread : threads_) thread.join();
     }
     SlowRelay(const SlowRelay&) = delete;
     SlowRelay& operator=(const SlowRelay&) = delete;
 
     [[nodiscard]] int port() const { return port_; }
+    /// Ends the connections that there are.
+    void cut() {
+        const std::lock_guard lock(mutex_);
+        for (auto& fd : fds_) ::shutdown(fd.get(), SHUT_RDWR);
+    }
 
 private:
     static sockaddr_in local(int port) {
@@ -72,6 +78,7 @@ private:
             if (::connect(other.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) continue;
             const int from = one.get();
             const int to = other.get();
+            const std::lock_guard lock(mutex_);
             fds_.push_back(std::move(one));
             fds_.push_back(std::move(other));
             threads_.emplace_back([from, to] { pass(from, to); });
@@ -93,7 +100,8 @@ private:
     int target_;
     int port_ = 0;
     UniqueFd listener_;
-    std::list<UniqueFd> fds_;
+    std::mutex mutex_;
+    std::list<UniqueFd> fds_;  ///< guarded by mutex_
     std::list<std::thread> threads_;
     std::thread acceptor_;
 };
@@ -145,7 +153,11 @@ protected:
             at_rank.emplace_back(wire::Attach{});
             bad_call = error.call;
         };
-        callbacks.on_broken = [](const std::string& why) { FAIL() << why; };
+        callbacks.on_broken = [this](const std::string& why) {
+            if (!may_break) FAIL() << why;
+            broken.push_back(why);
+        };
+        callbacks.may_miss = [this](ChannelKind) { return may_miss; };
         callbacks.on_connected = [](ChannelKind) {};
         callbacks.on_disconnected = [this](ChannelKind) { ++lost; };
         auto made = PeerChannels::connect(loop, bootstrap, PeerRole::rank, 0,
@@ -163,6 +175,27 @@ protected:
         while (!done() && std::chrono::steady_clock::now() < deadline) loop.run_once(milliseconds(1000));
         ASSERT_TRUE(done());
     }
+    /// To the rank, as the parent's message of that number.
+    void send_numbered(std::uint64_t sequence) {
+        wire::Envelope envelope;
+        envelope.run_id = server->bootstrap().run_id;
+        envelope.incarnation = server->bootstrap().incarnation;
+        envelope.sequence = sequence;
+        wire::Execute task;
+        task.task_id = sequence;
+        const auto frames = wire::encode(envelope, task);
+        ASSERT_TRUE(frames);
+        EXPECT_TRUE(server->send(ChannelKind::execution, execution().connection(0).route, *frames));
+    }
+    /// The rank is on a new connection, and the parent knows it.
+    void cut_and_reconnect() {
+        const int before = lost;
+        relays.front()->cut();
+        run_until([&] { return lost > before; });
+        const auto said = at_parent.size();
+        EXPECT_TRUE(rank->send(ChannelKind::execution, wire::Hello{}));
+        run_until([&] { return at_parent.size() > said; });
+    }
     [[nodiscard]] ParentChannel& execution() const { return *parent[0]; }
     [[nodiscard]] ParentChannel& handler() const { return *parent[1]; }
 
@@ -175,7 +208,39 @@ protected:
     std::vector<wire::Message> at_rank;
     std::optional<std::uint64_t> bad_call;
     int lost = 0;
+    bool may_miss = false;
+    bool may_break = false;
+    std::vector<std::string> broken;
 };
+
+TEST_F(SlowNetwork, WhoMayMissMessagesDoesWithoutThoseOfAConnectionThatWasCut) {
+    may_miss = true;
+    send_numbered(1);
+    run_until([&] { return at_rank.size() == 1; });
+    cut_and_reconnect();
+    send_numbered(4);
+    run_until([&] { return at_rank.size() == 2; });
+    send_numbered(5);
+    run_until([&] { return at_rank.size() == 3; });
+    EXPECT_EQ(std::get<wire::Execute>(at_rank.back()).task_id, 5U);
+    // One gap for one cut.
+    may_break = true;
+    send_numbered(7);
+    run_until([&] { return !broken.empty(); });
+    EXPECT_EQ(broken.front(), "messages were lost on the execution channel");
+}
+
+TEST_F(SlowNetwork, WhoMayMissNoneIsBrokenByAGapAfterACut) {
+    send_numbered(1);
+    run_until([&] { return at_rank.size() == 1; });
+    cut_and_reconnect();
+    send_numbered(2);
+    run_until([&] { return at_rank.size() == 2; });
+    may_break = true;
+    send_numbered(4);
+    run_until([&] { return !broken.empty(); });
+    EXPECT_EQ(broken.front(), "messages were lost on the execution channel");
+}
 
 // One way at a time: who sends something large asks for no sign of life meanwhile.
 TEST_F(SlowNetwork, ALargeTaskCostsNoHeartbeat) {
