@@ -38,10 +38,10 @@ namespace rankexec::cli {
 /// The whole command. Call it on the main thread, once, before other threads exist.
 [[nodiscard]] int run_command_line(int argc, char** argv);
 
-/// One line, or a few, on standard error, with the command's name before it.
+/// One line, or a few, on standard error, with the command's name before it. Any thread.
 void complain(const std::string& message);
 /// What it said last; empty: nothing. For --json. On the main thread.
-[[nodiscard]] const std::string& last_complaint();
+[[nodiscard]] std::string last_complaint();
 
 /// Prints to standard output; returns the exit code, after a complaint when it cannot be written.
 [[nodiscard]] int print_text(const std::string& text);

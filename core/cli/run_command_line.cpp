@@ -4,6 +4,7 @@
 #include <cstring>
 #include <exception>
 #include <iostream>
+#include <mutex>
 #include <new>
 #include <string>
 #include <system_error>
@@ -46,8 +47,14 @@ bool wants_json(const Command& command) {
         command);
 }
 
-std::string& kept_complaint() {
-    static std::string kept;
+/// Threads that watch for signals complain too.
+struct KeptComplaint {
+    std::mutex mutex;
+    std::string text;
+};
+
+KeptComplaint& kept_complaint() {
+    static KeptComplaint kept;
     return kept;
 }
 
@@ -85,11 +92,19 @@ CommandResult execute(const Command& command) {
 }  // namespace
 
 void complain(const std::string& message) {
-    kept_complaint() = message;
+    {
+        auto& kept = kept_complaint();
+        const std::lock_guard lock(kept.mutex);
+        kept.text = message;
+    }
     std::cerr << "rankexec: " + message + "\n" << std::flush;
 }
 
-const std::string& last_complaint() { return kept_complaint(); }
+std::string last_complaint() {
+    auto& kept = kept_complaint();
+    const std::lock_guard lock(kept.mutex);
+    return kept.text;
+}
 
 int print_text(const std::string& text) {
     errno = 0;
