@@ -305,17 +305,21 @@ private:
     }
 
     void lose_shim(int rank) {
-        auto& entry = record(rank);
-        entry.shim_lost = true;
+        record(rank).shim_lost = true;
+        lose(failure_of(rank, "the supervisor of rank " + std::to_string(rank) +
+                                  " (rankexec-rank) ended unexpectedly, or its host cannot be reached any more"));
+        shim_is_done();
+    }
+
+    [[nodiscard]] Failure failure_of(int rank, std::string message) {
+        const auto& entry = record(rank);
         Failure failure;
         failure.code = ReturnCode::launch_error;
-        failure.message = "the supervisor of rank " + std::to_string(rank) +
-                          " (rankexec-rank) ended unexpectedly, or its host cannot be reached any more";
+        failure.message = std::move(message);
         failure.rank = rank;
         failure.host = entry.host;
         failure.pid = entry.pid;
-        lose(failure);
-        shim_is_done();
+        return failure;
     }
 
     /// Nothing more will come from its shim.
@@ -473,15 +477,10 @@ private:
 
     /// Nobody here has told its supervisor to.
     [[nodiscard]] Failure unasked_failure(const wire::RankExited& report) {
-        const auto& entry = record(report.rank);
-        Failure failure;
-        failure.code = ReturnCode::launch_error;
-        failure.message = "rank " + std::to_string(report.rank) +
-                          " was ended by its supervisor, without an order from here: either its launcher or somebody "
-                          "else has ended that one, or it had lost its connection to this process";
-        failure.rank = report.rank;
-        failure.host = entry.host;
-        failure.pid = entry.pid;
+        auto failure = failure_of(
+            report.rank, "rank " + std::to_string(report.rank) +
+                             " was ended by its supervisor, without an order from here: either its launcher or "
+                             "somebody else has ended that one, or it had lost its connection to this process");
         failure.exit = report.status;
         failure.stderr_tail = report.stderr_tail;
         return failure;
