@@ -150,6 +150,8 @@ Pipe::Result FilePipe::send(const pipe::EncodedMessage& message, Milliseconds ti
 Pipe::Result FilePipe::vanished(int file) const {
     struct stat status {};
     if (::fstat(file, &status) == 0 && status.st_size == 0) {
+        // Our own end empties it too when it is closed, before its folders go.
+        if (auto error = not_open()) return tl::unexpected(std::move(*error));
         if (pipe::is_gone(folders_->outgoing())) return tl::unexpected(broken("the peer has closed it"));
         return tl::unexpected(PipeError{PipeError::Kind::not_taken,
                                         describe() + ": the message was thrown away, because the pipe was emptied"});

@@ -157,6 +157,17 @@ TEST_F(L2_FilePipe, WhatTheReaderThrewAwayWasNotTaken) {
     EXPECT_EQ(kind_of(closing.active->send(numbered(1), kLong)), "broken");
 }
 
+TEST_F(L2_FilePipe, WhatItsOwnEndThrewAwayInClosingWasNotSentBecauseOfThat) {
+    ends.open_passive([&](PipeStep step) {
+        if (step != PipeStep::published) return;
+        // Keeps the folder there, as it is for a moment between the message and itself anyway.
+        fs::create_directories(path("to_active") / "in the way" / "for long");
+        ends.passive->close();
+    });
+    EXPECT_EQ(kind_of(ends.passive->send(numbered(1), kLong)), "closed");
+    fs::remove_all(ends.root());
+}
+
 TEST_F(L2_FilePipe, ALostRaceIsSkipped) {
     int arrived = 0;
     ends.open_passive([&](PipeStep step) {
