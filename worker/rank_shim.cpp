@@ -35,6 +35,9 @@ using std::chrono::milliseconds;
 constexpr milliseconds kConnectTime{20'000};
 /// A lost connection that is not back within this time ends the lease.
 constexpr milliseconds kLeaseTime{1000};
+/// But not so soon after a suspension of the parent, whose heartbeats may find connections silent that were made
+/// meanwhile, and who has all shims to take back at once.
+constexpr milliseconds kLeaseAfterSuspension{10'000};
 /// For the last reports to leave.
 constexpr milliseconds kLinger{2000};
 
@@ -90,7 +93,7 @@ public:
         send(hello());
         connect_timer_ = loop_.call_after(kConnectTime, [this] { end_lease("the parent does not answer"); });
         loop_.run();
-        channels_->close(is_connected() && !lease_over_ ? kLinger : milliseconds(0));
+        channels_->close(connected_ && !lease_over_ ? kLinger : milliseconds(0));
         return exit_code_;
     }
 
@@ -106,11 +109,8 @@ private:
         callbacks.on_broken = [this](const std::string& why) { end_lease(why); };
         callbacks.on_connected = [this](ChannelKind) { on_connected(); };
         callbacks.on_disconnected = [this](ChannelKind) { on_disconnected(); };
-        // What the parent says once it hears of the new connection stands for all but the rank's input and our setup.
-        callbacks.may_miss = [this](ChannelKind) { return supervisor_ && !supervisor_->expects_input(); };
-        callbacks.on_unreachable = [this](ChannelKind) {
-            ended_ ? end_lease("the parent is gone") : start_lease_timer();
-        };
+        callbacks.on_confirmed = [this](ChannelKind) { leave_if_done(); };
+        callbacks.on_unreachable = [this](ChannelKind) { start_lease_timer(); };
         return callbacks;
     }
 
@@ -135,12 +135,20 @@ private:
         } else if (std::holds_alternative<wire::Dismiss>(message)) {
             stay_ = false;
             leave_if_done();
-        } else if (supervisor_) {
-            if (const auto* signal = std::get_if<wire::SignalRanks>(&message)) {
-                parent_suspended_ = signal->signal == SIGSTOP;
-            }
-            supervisor_->handle(std::move(message));
+        } else {
+            if (const auto* signal = std::get_if<wire::SignalRanks>(&message)) on_ranks_signal(signal->signal);
+            if (supervisor_) supervisor_->handle(std::move(message));
         }
+    }
+
+    void on_ranks_signal(int signal) {
+        if (signal == SIGSTOP) {
+            parent_suspended_ = true;
+            if (!told_to_leave_) loop_.cancel(std::exchange(linger_timer_, 0));
+        }
+        if (signal != SIGCONT || !std::exchange(parent_suspended_, false)) return;
+        patient_until_ = EventLoop::Clock::now() + kLeaseAfterSuspension;
+        leave_if_done();
     }
 
     void end_group(milliseconds grace) {
@@ -210,9 +218,7 @@ private:
     }
 
     void report(const wire::Message& message) {
-        if (const auto* started = std::get_if<wire::RankStarted>(&message)) {
-            started_ = *started;
-        } else if (const auto* exited = std::get_if<wire::RankExited>(&message)) {
+        if (const auto* exited = std::get_if<wire::RankExited>(&message)) {
             exit_code_ = exited->status.shell_code();
         } else if (const auto* failed = std::get_if<wire::RankNotStarted>(&message)) {
             exit_code_ = failed->error == ENOENT || failed->error == ENOTDIR ? kNotFound : kNotExecutable;
@@ -233,18 +239,21 @@ private:
     }
 
     void leave_if_done() {
-        // The last reports leave with the next connection, if there is one.
-        const bool reconnecting = lease_timer_ != 0 && !lease_over_;
-        if (ended_ && (exit_code_ == 0 || !stay_) && !reconnecting) loop_.stop();
+        if (!ended_ || (exit_code_ != 0 && stay_)) return;
+        // The last reports may be lost with a connection, and leave again with the next one.
+        if (lease_over_ || channels_->all_confirmed(ChannelKind::supervision)) return loop_.stop();
+        // Without a connection the lease ends this, and a suspended parent is waited for.
+        if (linger_timer_ == 0 && (told_to_leave_ || (connected_ && !parent_suspended_))) {
+            linger_timer_ = loop_.call_after(kLinger, [this] { loop_.stop(); });
+        }
     }
-
-    [[nodiscard]] bool is_connected() const { return connect_timer_ == 0 && lease_timer_ == 0; }
 
     void on_signal() {
         signalfd_siginfo info{};
         while (::read(signals_.get(), &info, sizeof info) > 0) {
         }
         stay_ = false;
+        told_to_leave_ = true;
         if (!supervisor_) {
             exit_code_ = 128 + static_cast<int>(info.ssi_signo);
             loop_.stop();
@@ -258,27 +267,23 @@ private:
     // ---- the lease ------------------------------------------------------------------------------
 
     void on_connected() {
+        connected_ = true;
         loop_.cancel(connect_timer_);
         loop_.cancel(lease_timer_);
         connect_timer_ = lease_timer_ = 0;
-        // The parent sends to the connection that last brought it a message: tell it of a new one.
-        if (started_) send(*started_);
         leave_if_done();
-        // It runs again, and could not tell us.
-        if (std::exchange(parent_suspended_, false) && supervisor_) supervisor_->handle(wire::SignalRanks{SIGCONT});
     }
 
     void on_disconnected() {
-        if (ended_) return end_lease("the parent has closed");
-        // It stopped itself after its ranks, and cannot answer. Should it die so, the guardian ends the
-        // launcher, and the launcher ends us.
-        if (parent_suspended_) return;
+        connected_ = false;
         if (connect_timer_ == 0) start_lease_timer();
     }
 
     void start_lease_timer() {
-        if (lease_timer_ != 0 || ended_ || parent_suspended_) return;
-        lease_timer_ = loop_.call_after(kLeaseTime, [this] { end_lease("the connection to the parent is lost"); });
+        // A suspended parent cannot answer. Should it die so, the guardian ends the launcher, and the launcher ends us.
+        if (lease_timer_ != 0 || connected_ || parent_suspended_) return;
+        lease_timer_ = loop_.call_at(std::max(EventLoop::Clock::now() + kLeaseTime, patient_until_),
+                                     [this] { end_lease("the connection to the parent is lost"); });
     }
 
     void end_lease(const std::string& why) {
@@ -304,13 +309,16 @@ private:
     std::optional<process::Supervisor> supervisor_;  ///< from ShimSetup on
     EventLoop::TimerId connect_timer_ = 0;
     EventLoop::TimerId lease_timer_ = 0;
+    EventLoop::TimerId linger_timer_ = 0;  ///< for the parent to confirm the last reports
+    bool connected_ = false;
     milliseconds orphan_grace_{0};
     int exit_code_ = kShimFailed;
     bool ended_ = false;  ///< nothing of the rank is left
-    std::optional<wire::RankStarted> started_;
     bool parent_suspended_ = false;
-    bool lease_over_ = false;  ///< nobody listens any more
-    bool stay_ = true;         ///< with a failed rank, until the parent dismisses us
+    EventLoop::Clock::time_point patient_until_ = EventLoop::Clock::time_point::min();
+    bool lease_over_ = false;     ///< nobody listens any more
+    bool told_to_leave_ = false;  ///< by a signal, and may be killed soon
+    bool stay_ = true;            ///< with a failed rank, until the parent dismisses us
 };
 
 }  // namespace

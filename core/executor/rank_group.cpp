@@ -148,7 +148,12 @@ public:
         end_launcher_if_idle();
     }
 
-    void signal_ranks(int signal) override { send_to_all(wire::SignalRanks{signal}); }
+    void signal_ranks(int signal) override {
+        // Whoever stops the ranks may stop this process after them.
+        if (shims_ && signal == SIGSTOP) shims_->expect_suspension();
+        send_to_all(wire::SignalRanks{signal});
+        if (shims_ && signal == SIGCONT) shims_->end_suspension();
+    }
 
     void write_input(const Bytes& bytes) override {
         // The guardian hands one message to all of its ranks; each shim has a rank of its own.
@@ -416,7 +421,6 @@ private:
     void on_report(wire::Message&& message) {
         if (auto* started = std::get_if<wire::RankStarted>(&message)) {
             auto& entry = record(started->rank);
-            if (entry.started) return rank_is_back(started->rank);
             entry.started = true;
             entry.pid = started->pid;
             if (!started->host.empty()) entry.host = started->host;
@@ -453,14 +457,6 @@ private:
         auto& queued = record(rank).input_queued;
         queued -= std::min(queued, bytes);
         if (!had_room && input_has_room() && callbacks_.on_input_room) callbacks_.on_input_room();
-    }
-
-    /// Said again on a new connection. What was sent meanwhile went to the old one.
-    void rank_is_back(int rank) {
-        input_taken(rank, record(rank).input_queued);
-        // No more than this can have been granted on the old one; without it the rank might wait for ever.
-        acknowledge_output(rank, wire::ShimSetup{}.output_credit);
-        if (ending_) send_to_rank(rank, wire::EndGroup{static_cast<std::uint32_t>(grace_.count())});
     }
 
     void rank_exited(wire::RankExited&& report) {

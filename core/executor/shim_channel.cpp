@@ -14,6 +14,9 @@ using std::chrono::milliseconds;
 
 /// For a shim to connect again, or for its last messages to be read.
 constexpr milliseconds kShimLease{1000};
+/// For all shims at once to connect again to a parent that was suspended: what they have tried meanwhile is in its way,
+/// and other processes have its cores.
+constexpr milliseconds kLeaseAfterSuspension{10'000};
 /// When ZeroMQ tells of a disconnection, its socket may not know yet.
 constexpr milliseconds kDisconnectSettle{20};
 
@@ -50,6 +53,7 @@ ParentChannel::Callbacks ShimChannel::channel_callbacks() {
 
 void ShimChannel::on_message(int rank, wire::Message&& message) {
     auto& shim = shims_.at(static_cast<std::size_t>(rank));
+    shim.unreachable_since.reset();
     if (const auto* hello = std::get_if<wire::ShimHello>(&message)) {
         if (std::exchange(shim.hello, true)) {
             log::warning("a second shim for rank " + std::to_string(rank) + " was refused");
@@ -64,7 +68,7 @@ void ShimChannel::on_message(int rank, wire::Message&& message) {
 }
 
 void ShimChannel::send(int rank, const wire::Message& message) {
-    if (!channel_.connected(rank)) return;
+    if (!said_hello(rank)) return;
     if (const auto sent = channel_.send(rank, message); !sent) log::error(sent.error());
 }
 
@@ -74,6 +78,13 @@ void ShimChannel::send_to_all(const wire::Message& message) {
 
 bool ShimChannel::none_said_hello() const { return std::ranges::none_of(shims_, &Shim::hello); }
 bool ShimChannel::all_said_hello() const { return std::ranges::all_of(shims_, &Shim::hello); }
+
+void ShimChannel::expect_suspension() { patient_until_ = EventLoop::Clock::time_point::max(); }
+
+void ShimChannel::end_suspension() {
+    patient_until_ = EventLoop::Clock::now() + kLeaseAfterSuspension;
+    look_for_lost(EventLoop::Clock::now() + kDisconnectSettle);
+}
 
 void ShimChannel::release_all() {
     for (auto& shim : shims_) shim.released = true;
@@ -97,7 +108,7 @@ void ShimChannel::judge() {
     for (int rank = 0; rank < static_cast<int>(shims_.size()); ++rank) {
         auto& shim = shims_[static_cast<std::size_t>(rank)];
         if (!shim.hello || shim.released) continue;
-        if (channel_.probe(rank, wire::RankOutputCredit{rank, 0})) {
+        if (channel_.probe(rank)) {
             shim.unreachable_since.reset();
             continue;
         }
@@ -105,14 +116,14 @@ void ShimChannel::judge() {
             shim.unreachable_since = now;
             unreachable.push_back(rank);
         }
-        const auto end = *shim.unreachable_since + kShimLease;
+        const auto end = std::max(*shim.unreachable_since + kShimLease, patient_until_);
         if (end <= now) {
             lost.push_back(rank);
         } else if (!next || end < *next) {
             next = end;
         }
     }
-    if (next) look_for_lost(*next);
+    if (next && *next != EventLoop::Clock::time_point::max()) look_for_lost(*next);
     for (const int rank : unreachable) callbacks_.on_unreachable(rank);
     for (const int rank : lost) {
         release(rank);

@@ -50,6 +50,11 @@ public:
     /// Whether the shim has come over tcp: it is on another host, or in another network namespace.
     [[nodiscard]] bool is_elsewhere(int rank) const { return said_hello(rank) && channel_.connection(rank).tcp; }
 
+    /// From now on this process may be suspended: its connections are lost then, and no shim for that.
+    void expect_suspension();
+    /// It runs again, and shims have some time to connect again.
+    void end_suspension();
+
     /// Nothing more is expected of this shim: it may go.
     void release(int rank) { shims_.at(static_cast<std::size_t>(rank)).released = true; }
     /// The group has ended: nobody is missed any more.
@@ -72,6 +77,8 @@ private:
     std::vector<Shim> shims_;
     ParentChannel channel_;
     EventLoop::TimerId lease_timer_ = 0;
+    /// Until then nobody is lost; of the longest past without a suspension.
+    EventLoop::Clock::time_point patient_until_ = EventLoop::Clock::time_point::min();
 };
 
 }  // namespace rankexec

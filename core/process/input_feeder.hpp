@@ -34,8 +34,6 @@ public:
     /// Queues bytes; none: end of file after what is queued. False when the queue is full: then what
     /// was queued is still written and the input ends there.
     bool write(Bytes bytes);
-    /// Whether the program may still get something: it has an input, whose end has not come.
-    [[nodiscard]] bool expects_more() const noexcept { return pipe_.valid() && !ending_; }
     /// Throws away what is queued; on_taken is told.
     void close();
 

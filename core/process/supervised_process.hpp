@@ -43,7 +43,6 @@ public:
     [[nodiscard]] std::int32_t rank() const noexcept { return options_.rank; }
     [[nodiscard]] pid_t pid() const noexcept { return pid_; }
     /// From start() until exited().
-    [[nodiscard]] bool expects_input() const noexcept { return input_.expects_more(); }
     [[nodiscard]] bool running() const noexcept { return running_; }
     [[nodiscard]] bool output_ended() const noexcept { return capture_.finished(); }
 

@@ -160,8 +160,6 @@ bool Supervisor::anything_running() const {
                        [](const SupervisedProcess& process) { return process.running(); });
 }
 
-bool Supervisor::expects_input() const { return std::ranges::any_of(processes_, &SupervisedProcess::expects_input); }
-
 void Supervisor::handle(wire::Message&& message) {
     const auto to_input = [&](wire::RankInput& input) {
         if (options_.stdin_mode == wire::StdinMode::all) {

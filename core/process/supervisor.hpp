@@ -75,8 +75,6 @@ public:
     void handle(wire::Message&& message);
     /// Graceful step now, forced step after `grace`. A later call can only shorten the time.
     void request_end(std::chrono::milliseconds grace);
-    /// Whether a program may still get something on its standard input: RankInput, or its end, is to come.
-    [[nodiscard]] bool expects_input() const;
     /// Nobody listens any more: output is no longer kept for anybody.
     void stop_forwarding();
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/ipc/channel/assembly.hpp"
 
+#include "rankexec/ipc/channel/channel_rules.hpp"
+
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -34,7 +36,7 @@ tl::expected<void, std::string> Assembly::add(const wire::MessagePart& part) {
     if (bytes.empty()) return wrong("it is empty");
     if (part.message == 0 || part.message > std::variant_size_v<wire::Message> ||
         part.message == wire::type_number<wire::MessagePart>() ||
-        part.message == wire::type_number<wire::PartsTaken>()) {
+        part.message == wire::type_number<wire::PartsTaken>() || stands_outside(part.message)) {
         return wrong("no message of type " + number(part.message) + " comes in parts");
     }
     if (type_ != 0 && part.message != type_) {

@@ -33,4 +33,8 @@ bool allowed_on(ChannelKind kind, Direction direction, const wire::Message& mess
     return false;
 }
 
+bool stands_outside(std::uint16_t type) {
+    return type == wire::type_number<wire::Received>() || type == wire::type_number<wire::Resume>();
+}
+
 }  // namespace rankexec

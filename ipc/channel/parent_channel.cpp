@@ -57,7 +57,14 @@ tl::expected<void, std::string> ParentChannel::send(int rank, const wire::Encode
 
 bool ParentChannel::deliver(int rank, const std::vector<wire::Frame>& frames) {
     auto& peer = peers_.at(static_cast<std::size_t>(rank));
-    if (peer.connection.route.empty() || !transport_.send(kind_, peer.connection.route, frames)) return false;
+    if (peer.connection.route.empty()) return false;
+    const bool gone = !transport_.send(kind_, peer.connection.route, frames);
+    // It may go to a connection that is lost already, and to the next one then.
+    if (outlives()) {
+        peer.resumption.keep(frames);
+    } else if (gone) {
+        return false;
+    }
     ++peer.sent;
     return true;
 }
@@ -81,9 +88,67 @@ void ParentChannel::on_part(int rank, const wire::MessagePart& part) {
     (void)send(rank, wire::PartsTaken{part.bytes.bytes().size()});
 }
 
-bool ParentChannel::probe(int rank, const wire::Message& message) {
-    const auto frames = wire::encode(next_envelope(rank), message);
-    return frames && deliver(rank, *frames);
+bool ParentChannel::probe(int rank) {
+    return send_unnumbered(rank, wire::Received{peers_.at(static_cast<std::size_t>(rank)).received});
+}
+
+bool ParentChannel::send_unnumbered(int rank, const wire::Message& message) {
+    const auto& route = connection(rank).route;
+    auto envelope = next_envelope(rank);
+    envelope.sequence = 0;
+    const auto frames = wire::encode(envelope, message);
+    return frames && !route.empty() && transport_.send(kind_, route, *frames);
+}
+
+void ParentChannel::on_unnumbered(const PeerConnection& from, const std::vector<wire::Frame>& frames) {
+    const auto decoded = wire::decode(frames);
+    if (!decoded) return callbacks_.on_violation(from.rank, decoded.error().message);
+    if (const auto* const received = std::get_if<wire::Received>(&decoded->message)) {
+        on_received(from, *received);
+    } else {
+        on_resume(from, std::get<wire::Resume>(decoded->message));
+    }
+}
+
+void ParentChannel::on_received(const PeerConnection& from, const wire::Received& received) {
+    auto& peer = peers_.at(static_cast<std::size_t>(from.rank));
+    if (from.route != peer.connection.route) return;
+    if (peer.resumption.received(received.last)) return;
+    callbacks_.on_violation(from.rank, "it has not received what it says it has");
+}
+
+void ParentChannel::on_resume(const PeerConnection& from, const wire::Resume& resume) {
+    auto& peer = peers_.at(static_cast<std::size_t>(from.rank));
+    if (peer.connections != 0 && resume.session != peer.session) return drop(from.rank);  // another process
+    // Connections are not read in the order in which they were made.
+    if (resume.connection <= peer.connections) return;
+    if (!peer.resumption.received(resume.last)) {
+        return callbacks_.on_violation(from.rank, "it has not received what it says it has");
+    }
+    peer.connection = from;
+    peer.session = resume.session;
+    peer.connections = resume.connection;
+    (void)send_unnumbered(from.rank, wire::Resume{resume.session, resume.connection, peer.received});
+    for (const auto& message : peer.resumption.unreceived()) (void)transport_.send(kind_, from.route, message);
+}
+
+ParentChannel::Fate ParentChannel::fate_of(const PeerConnection& from, std::uint64_t sequence) const {
+    const auto& peer = peers_.at(static_cast<std::size_t>(from.rank));
+    const bool known = from.route == peer.connection.route;
+    const bool next = sequence == peer.received + 1;
+    if (outlives()) {
+        // Before the rank tells us of a new connection, and sends this again; or sent again without need.
+        if (!known || sequence <= peer.received) return Fate::ignored;
+    } else if (sequence <= peer.received || (!known && !next && !peer.connection.route.empty())) {
+        return Fate::dropped;
+    }
+    return next ? Fate::taken : Fate::some_are_lost;
+}
+
+void ParentChannel::drop(int rank) {
+    ++dropped_;
+    log::warning("channel " + std::string(to_string(kind_)) + ": dropped a stale or foreign message from rank " +
+                 std::to_string(rank));
 }
 
 void ParentChannel::on_disconnect(std::function<void()> callback) {
@@ -108,20 +173,19 @@ void ParentChannel::receive(const PeerConnection& from, std::vector<wire::Frame>
     }
     const bool ours = envelope->run_id == transport_.bootstrap().run_id &&
                       envelope->incarnation == transport_.bootstrap().incarnation && envelope->rank == rank;
-    const bool first = peer.connection.route.empty();
-    const bool known = first || from.route == peer.connection.route;
-    if (!ours || envelope->sequence <= peer.received || (!known && envelope->sequence != peer.received + 1)) {
-        ++dropped_;
-        log::warning("channel " + std::string(to_string(kind_)) + ": dropped a stale or foreign message from rank " +
-                     std::to_string(rank));
-        return;
-    }
-    if (envelope->sequence != peer.received + 1) {
-        callbacks_.on_violation(rank, "messages were lost on the " + std::string(to_string(kind_)) + " channel");
-        return;
+    if (!ours) return drop(rank);
+    if (outlives() && stands_outside(envelope->type)) return on_unnumbered(from, frames);
+    switch (fate_of(from, envelope->sequence)) {
+        case Fate::taken: break;
+        case Fate::dropped: return drop(rank);
+        case Fate::ignored: return;
+        case Fate::some_are_lost:
+            callbacks_.on_violation(rank, "messages were lost on the " + std::string(to_string(kind_)) + " channel");
+            return;
     }
     peer.received = envelope->sequence;
     peer.connection = from;
+    if (outlives() && peer.resumption.must_confirm(envelope->type, wire::size_of(frames))) (void)probe(rank);
     if (const auto whole = peer.assembly.complete(envelope->type, frames); !whole) {
         callbacks_.on_violation(rank, whole.error());
         return;

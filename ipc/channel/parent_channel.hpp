@@ -8,7 +8,9 @@
 
 #include "rankexec/core/model/export.hpp"
 #include "rankexec/ipc/channel/assembly.hpp"
+#include "rankexec/ipc/channel/channel_rules.hpp"
 #include "rankexec/ipc/channel/outbox.hpp"
+#include "rankexec/ipc/channel/resumption.hpp"
 #include "rankexec/ipc/transport/transport_server.hpp"
 #include "rankexec/ipc/wire/codec.hpp"
 #include "rankexec/ipc/wire/messages.hpp"
@@ -20,7 +22,9 @@ namespace rankexec {
 ///
 /// A rank is reachable once its first message has come. The connection that brought it is the
 /// rank's: another one with the same credentials is only taken over when it continues the message
-/// numbers exactly (a reconnected network), so a second hello for a live rank is refused.
+/// numbers exactly (a reconnected network), so a second hello for a live rank is refused. On a channel
+/// whose session outlives its connections (channel_rules.hpp) the rank says so on each connection, with a number that
+/// only it knows, and what a cut has lost is sent again then.
 ///
 /// Large messages go and come in parts, each rank's at its own pace.
 class RANKEXEC_EXPORT ParentChannel {
@@ -36,8 +40,8 @@ public:
 
     ParentChannel(TransportServer& transport, ChannelKind kind, int world_size, Callbacks callbacks);
 
-    /// Fails with the limit that the message exceeds. A rank that is not connected loses it: whoever
-    /// waits for its answer learns of its end from its supervisor.
+    /// Fails with the limit that the message exceeds. A rank that is not connected loses it, unless the session
+    /// outlives its connections: whoever waits for its answer learns of its end from its supervisor.
     tl::expected<void, std::string> send(int rank, const wire::Message& message);
     /// The same for a message that goes to several ranks, encoded once.
     tl::expected<void, std::string> send(int rank, const wire::EncodedBody& body);
@@ -49,8 +53,9 @@ public:
         return cut(rank, wire::type_number<Kind>());
     }
 
-    /// Sends a message that does no harm, and says whether there is a connection to send it on.
-    [[nodiscard]] bool probe(int rank, const wire::Message& message);
+    /// Sends a message that does no harm, and says whether there is a connection to send it on. Only where the session
+    /// outlives its connections.
+    [[nodiscard]] bool probe(int rank);
 
     /// Called after any connection of the channel was lost; probe() then tells whose. Set it before the
     /// loop runs.
@@ -67,12 +72,24 @@ private:
         std::uint64_t sent = 0;
         Outbox outbox;
         Assembly assembly;
+        Resumption resumption;          ///< where the session outlives its connections
+        std::uint64_t session = 0;      ///< likewise: what the rank calls it
+        std::uint64_t connections = 0;  ///< of that session, up to this one
     };
+    enum class Fate { taken, dropped, ignored, some_are_lost };
+    [[nodiscard]] Fate fate_of(const PeerConnection& from, std::uint64_t sequence) const;
     [[nodiscard]] wire::Envelope next_envelope(int rank) const;
     bool deliver(int rank, const std::vector<wire::Frame>& frames);
     [[nodiscard]] Outbox::Send sender(int rank);
     bool cut(int rank, std::uint16_t type);
     void on_part(int rank, const wire::MessagePart& part);
+    /// Beside the sequence. Whether it could be sent.
+    bool send_unnumbered(int rank, const wire::Message& message);
+    void on_received(const PeerConnection& from, const wire::Received& received);
+    void on_resume(const PeerConnection& from, const wire::Resume& resume);
+    void on_unnumbered(const PeerConnection& from, const std::vector<wire::Frame>& frames);
+    [[nodiscard]] bool outlives() const { return outlives_connections(kind_); }
+    void drop(int rank);
     void receive(const PeerConnection& from, std::vector<wire::Frame>&& frames);
 
     TransportServer& transport_;

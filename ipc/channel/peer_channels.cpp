@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rankexec/ipc/channel/peer_channels.hpp"
 
+#include <random>
 #include <utility>
 
 #include "rankexec/core/system/log.hpp"
@@ -13,12 +14,19 @@ namespace {
 constexpr std::array kAllChannels{ChannelKind::execution, ChannelKind::handler, ChannelKind::relay,
                                   ChannelKind::supervision};
 
+/// What the protocol's integers can hold, and no other process of the same credentials has.
+std::uint64_t random_session() {
+    std::random_device random;
+    return (std::uint64_t{random()} << 31U) ^ random();
+}
+
 }  // namespace
 
 PeerChannels::PeerChannels(EventLoop& loop, const Bootstrap& bootstrap, int rank, Callbacks callbacks)
     : run_id_(bootstrap.run_id),
       incarnation_(bootstrap.incarnation),
       rank_(rank),
+      session_(random_session()),
       callbacks_(std::move(callbacks)),
       delay_(loop) {}
 
@@ -27,11 +35,8 @@ TransportClient::Callbacks PeerChannels::transport_callbacks() {
     made.on_message = [this](ChannelKind kind, std::vector<wire::Frame>&& frames) {
         delay_.pass(kind, [this, kind, frames = std::move(frames)]() mutable { receive(kind, std::move(frames)); });
     };
-    made.on_connected = [this](ChannelKind kind) {
-        if (callbacks_.on_connected) callbacks_.on_connected(kind);
-    };
+    made.on_connected = [this](ChannelKind kind) { on_connected(kind); };
     made.on_disconnected = [this](ChannelKind kind) {
-        cut_.at(static_cast<std::size_t>(kind)) = true;
         if (callbacks_.on_disconnected) callbacks_.on_disconnected(kind);
     };
     made.on_unreachable = [this](ChannelKind kind) {
@@ -57,6 +62,9 @@ tl::expected<std::unique_ptr<PeerChannels>, std::string> PeerChannels::connect(E
     auto transport = TransportClient::connect(loop, bootstrap, role, rank, channels, made->transport_callbacks());
     if (!transport) return tl::unexpected(transport.error());
     made->transport_ = std::move(*transport);
+    for (const auto kind : channels) {
+        if (outlives_connections(kind)) made->send_unnumbered(kind, wire::Resume{made->session_, 1, 0});
+    }
     return made;
 }
 
@@ -70,7 +78,14 @@ wire::Envelope PeerChannels::next_envelope(ChannelKind kind) {
 }
 
 void PeerChannels::deliver(ChannelKind kind, std::vector<wire::Frame>&& frames) {
-    ++sent_.at(static_cast<std::size_t>(kind));
+    const auto index = static_cast<std::size_t>(kind);
+    ++sent_.at(index);
+    if (outlives_connections(kind)) resumptions_.at(index).keep(frames);
+    // What is sent before the parent's answer would leave a gap, and follows it anyway.
+    if (!resuming_.at(index)) hand_over(kind, std::move(frames));
+}
+
+void PeerChannels::hand_over(ChannelKind kind, std::vector<wire::Frame>&& frames) {
     delay_.pass(kind, [this, kind, frames = std::move(frames)] {
         if (transport_) transport_->send(kind, frames);
     });
@@ -113,11 +128,44 @@ void PeerChannels::on_part(ChannelKind kind, const wire::MessagePart& part) {
     (void)send(kind, wire::PartsTaken{part.bytes.bytes().size()});
 }
 
-bool PeerChannels::does_without(ChannelKind kind) {
+void PeerChannels::on_connected(ChannelKind kind) {
     const auto index = static_cast<std::size_t>(kind);
-    if (!cut_.at(index) || !callbacks_.may_miss || !callbacks_.may_miss(kind)) return false;
-    cut_.at(index) = false;
-    return true;
+    // What the first one is to begin with has been sent already.
+    if (outlives_connections(kind) && std::exchange(connected_.at(index), true)) {
+        ++connections_.at(index);
+        resuming_.at(index) = true;
+        send_unnumbered(kind, wire::Resume{session_, connections_.at(index), received_.at(index)});
+    }
+    if (callbacks_.on_connected) callbacks_.on_connected(kind);
+}
+
+void PeerChannels::send_unnumbered(ChannelKind kind, const wire::Message& message) {
+    auto envelope = next_envelope(kind);
+    envelope.sequence = 0;
+    auto frames = wire::encode(envelope, message);
+    if (frames) hand_over(kind, std::move(*frames));
+}
+
+void PeerChannels::on_unnumbered(ChannelKind kind, const std::vector<wire::Frame>& frames) {
+    const auto index = static_cast<std::size_t>(kind);
+    const auto decoded = wire::decode(frames);
+    if (!decoded) return callbacks_.on_broken(decoded.error().message);
+    const auto* const resume = std::get_if<wire::Resume>(&decoded->message);
+    const auto last = resume != nullptr ? resume->last : std::get<wire::Received>(decoded->message).last;
+    if (!resumptions_.at(index).received(last)) {
+        return callbacks_.on_broken("the parent has not received what it says it has");
+    }
+    // One that answers for a connection before this one says nothing about what was sent since.
+    if (resume != nullptr && resuming_.at(index) && resume->connection == connections_.at(index)) {
+        resuming_.at(index) = false;
+        for (const auto& message : resumptions_.at(index).unreceived()) hand_over(kind, std::vector(message));
+    }
+    if (callbacks_.on_confirmed) callbacks_.on_confirmed(kind);
+}
+
+bool PeerChannels::all_confirmed(ChannelKind kind) const {
+    const auto index = static_cast<std::size_t>(kind);
+    return resumptions_.at(index).unreceived().empty() && outboxes_.at(index).waiting() == 0;
 }
 
 void PeerChannels::receive(ChannelKind kind, std::vector<wire::Frame>&& frames) {
@@ -127,17 +175,25 @@ void PeerChannels::receive(ChannelKind kind, std::vector<wire::Frame>&& frames) 
         callbacks_.on_broken(envelope.error().message);
         return;
     }
-    if (envelope->run_id != run_id_ || envelope->incarnation != incarnation_ || envelope->rank != rank_ ||
-        envelope->sequence <= received) {
+    const bool ours = envelope->run_id == run_id_ && envelope->incarnation == incarnation_ && envelope->rank == rank_;
+    const auto index = static_cast<std::size_t>(kind);
+    const bool outlives = outlives_connections(kind);
+    if (ours && outlives) {
+        if (stands_outside(envelope->type)) return on_unnumbered(kind, frames);
+        if (envelope->sequence <= received) return;  // sent again without need
+    }
+    if (!ours || envelope->sequence <= received) {
         log::warning("channel " + std::string(to_string(kind)) + ": dropped a stale or foreign message");
         return;
     }
-    if (envelope->sequence != received + 1 && !does_without(kind)) {
+    if (envelope->sequence != received + 1) {
         callbacks_.on_broken("messages were lost on the " + std::string(to_string(kind)) + " channel");
         return;
     }
     received = envelope->sequence;
-    const auto index = static_cast<std::size_t>(kind);
+    if (outlives && resumptions_.at(index).must_confirm(envelope->type, wire::size_of(frames))) {
+        send_unnumbered(kind, wire::Received{received});
+    }
     if (const auto whole = assemblies_.at(index).complete(envelope->type, frames); !whole) {
         callbacks_.on_broken(whole.error());
         return;

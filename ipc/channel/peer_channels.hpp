@@ -14,6 +14,7 @@
 #include "rankexec/ipc/channel/assembly.hpp"
 #include "rankexec/ipc/channel/delay_line.hpp"
 #include "rankexec/ipc/channel/outbox.hpp"
+#include "rankexec/ipc/channel/resumption.hpp"
 #include "rankexec/ipc/transport/transport_client.hpp"
 #include "rankexec/ipc/wire/messages.hpp"
 
@@ -32,11 +33,10 @@ public:
         std::function<void(const std::string& why)> on_broken;
         std::function<void(ChannelKind)> on_connected;
         std::function<void(ChannelKind)> on_disconnected;
-        /// The first message after a new connection follows one that went to the old one, and is lost: whether this end
-        /// does without. Empty: never; then it is broken.
-        std::function<bool(ChannelKind)> may_miss = {};
-        /// Nobody listened where the parent should; will be tried again.
+        /// There is no connection, and it is tried once more.
         std::function<void(ChannelKind)> on_unreachable = {};
+        /// The parent has said what it has received; all_confirmed() may have changed.
+        std::function<void(ChannelKind)> on_confirmed = {};
     };
 
     static tl::expected<std::unique_ptr<PeerChannels>, std::string> connect(EventLoop& loop, const Bootstrap& bootstrap,
@@ -49,6 +49,10 @@ public:
     static std::unique_ptr<PeerChannels> over(EventLoop& loop, const Bootstrap& bootstrap, RankLinks links,
                                               Callbacks callbacks);
 
+    /// Whether the parent has said that it has all that was sent. Only of a channel whose session outlives its
+    /// connections (channel_rules.hpp).
+    [[nodiscard]] bool all_confirmed(ChannelKind kind) const;
+
     /// Fails with the limit that the message exceeds.
     tl::expected<void, std::string> send(ChannelKind kind, const wire::Message& message);
 
@@ -59,20 +63,28 @@ private:
     PeerChannels(EventLoop& loop, const Bootstrap& bootstrap, int rank, Callbacks callbacks);
     [[nodiscard]] TransportClient::Callbacks transport_callbacks();
     void receive(ChannelKind kind, std::vector<wire::Frame>&& frames);
-    [[nodiscard]] bool does_without(ChannelKind kind);
+    /// Of a channel whose session outlives its connections.
+    void send_unnumbered(ChannelKind kind, const wire::Message& message);
+    void on_unnumbered(ChannelKind kind, const std::vector<wire::Frame>& frames);
     [[nodiscard]] wire::Envelope next_envelope(ChannelKind kind);
+    void on_connected(ChannelKind kind);
     void deliver(ChannelKind kind, std::vector<wire::Frame>&& frames);
+    void hand_over(ChannelKind kind, std::vector<wire::Frame>&& frames);
     [[nodiscard]] Outbox::Send sender(ChannelKind kind);
     void on_part(ChannelKind kind, const wire::MessagePart& part);
 
     std::string run_id_;
     std::uint32_t incarnation_;
     int rank_;
+    std::uint64_t session_;  ///< on channels whose session outlives its connections
     Callbacks callbacks_;
     DelayLine delay_;
     std::array<std::uint64_t, 4> sent_{};
     std::array<std::uint64_t, 4> received_{};
-    std::array<bool, 4> cut_{};      ///< disconnected since a gap was seen last
+    std::array<bool, 4> connected_{};                       ///< once, or more often
+    std::array<std::uint64_t, 4> connections_{1, 1, 1, 1};  ///< up to the one that is, or is to come
+    std::array<bool, 4> resuming_{};                        ///< the parent has not answered on this connection
+    std::array<Resumption, 4> resumptions_;
     std::uint64_t last_result_ = 0;  ///< number of the task whose result was sent last
     std::array<Outbox, 4> outboxes_;
     std::array<Assembly, 4> assemblies_;

@@ -64,7 +64,7 @@ private:
         socket = zmq::socket_t(context_, zmq::socket_type::dealer);
         set_common_options(socket, wire::Limits{}.message_bytes);
         set_heartbeats(socket, bootstrap_.heartbeat_timeout);
-        // Reconnecting is for a network that blinks; the lease ends after a second.
+        // Reconnecting is for a network that blinks; a lease ends after a second.
         socket.set(zmq::sockopt::reconnect_ivl, 50);
         if (reach_ == Reach::whenever) {
             socket.set(zmq::sockopt::reconnect_ivl_max, kLongestRetry);

@@ -27,8 +27,8 @@ public:
         std::function<void(ChannelKind)> on_connected;
         /// The connection is lost, or a heartbeat was missed; ZeroMQ reconnects by itself.
         std::function<void(ChannelKind)> on_disconnected;
-        /// Nobody listened where the parent should; ZeroMQ tries again by itself. The parent listens before
-        /// it starts anybody, so it has most probably ended.
+        /// There is no connection, and ZeroMQ tries again, by itself: after one that was lost, and after each try that
+        /// has failed.
         std::function<void(ChannelKind)> on_unreachable = {};
         /// The parent refused the handshake: final.
         std::function<void(ChannelKind, const std::string& why)> on_refused;

@@ -438,6 +438,24 @@ struct Fields<PartsTaken> {
     }
 };
 
+template <>
+struct Fields<Received> {
+    static constexpr std::string_view kName = "Received";
+    static auto of(auto& it) {
+        auto& [last] = it;
+        return std::tie(last);
+    }
+};
+
+template <>
+struct Fields<Resume> {
+    static constexpr std::string_view kName = "Resume";
+    static auto of(auto& it) {
+        auto& [session, connection, last] = it;
+        return std::tie(session, connection, last);
+    }
+};
+
 /// A struct that travels as an array of its fields.
 template <typename T>
 concept WireStruct = requires(T& it) {

@@ -371,6 +371,22 @@ struct PartsTaken {
     friend bool operator==(const PartsTaken&, const PartsTaken&) = default;
 };
 
+/// Both ways, on channels whose session outlives its connections, and outside of the sequence like Resume: what has
+/// come.
+struct Received {
+    std::uint64_t last = 0;  ///< number of the last message that has come, and all before it; 0: none
+    friend bool operator==(const Received&, const Received&) = default;
+};
+
+/// The peer's first message on each connection of such a channel, and the parent's answer: what has come, and that the
+/// rest is to be sent again, since it may have been lost with another connection.
+struct Resume {
+    std::uint64_t session = 0;     ///< a random number that the peer has chosen
+    std::uint64_t connection = 0;  ///< counts those of the session, from 1; the answer's is that of the question
+    std::uint64_t last = 0;        ///< as in Received
+    friend bool operator==(const Resume&, const Resume&) = default;
+};
+
 /// The largest part; what is no larger than this travels as one message. ZeroMQ does nothing else on a connection, and
 /// with CURVE on none, while it handles one message.
 inline constexpr std::size_t kPartBytes = std::size_t{1} << 20U;
@@ -385,11 +401,12 @@ inline constexpr const char* kStackReports = "stack-reports";
 inline constexpr std::size_t kReportedFrames = 64;
 inline constexpr std::size_t kReportedBytes = std::size_t{16} * 1024;
 
-using Message = std::variant<Hello, Initialise, Initialised, Execute, Result, Close, Attach, ParentEvent, EventDone,
-                             AbortTask, FireEvent, EventHandled, ShimHello, RankStarted, RankNotStarted, RankOutput,
-                             RankExited, RankOutputEnd, LauncherExited, SupervisionEnded, RankOutputCredit, RankInput,
-                             SignalRanks, EndGroup, Supervise, LauncherStep, ShimSetup, RankSignalled, RankInputTaken,
-                             Dismiss, ReportStack, StackReport, ReportTail, TailReport, MessagePart, PartsTaken>;
+using Message =
+    std::variant<Hello, Initialise, Initialised, Execute, Result, Close, Attach, ParentEvent, EventDone, AbortTask,
+                 FireEvent, EventHandled, ShimHello, RankStarted, RankNotStarted, RankOutput, RankExited, RankOutputEnd,
+                 LauncherExited, SupervisionEnded, RankOutputCredit, RankInput, SignalRanks, EndGroup, Supervise,
+                 LauncherStep, ShimSetup, RankSignalled, RankInputTaken, Dismiss, ReportStack, StackReport, ReportTail,
+                 TailReport, MessagePart, PartsTaken, Received, Resume>;
 
 /// A message's type number on the wire is its position in Message, from 1: append only.
 template <typename Kind>

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -332,6 +333,29 @@ class Signals(LaunchTest):
         os.kill(process.pid, signal.SIGTERM)
         _, errors = self.finish(process)
         self.assertEqual(process.returncode, 143, errors)
+
+    def test_suspension_loses_nothing(self):
+        """What was on its way through connections that a suspension has cut arrives, in order, once."""
+        lines = b"".join(b"%015d\n" % number for number in range(2 << 20))
+        process = start("--heartbeat-timeout", "2", program=sh('[ "$RANK" = 0 ] || exec sleep 5; exec cat'),
+                        stdin=subprocess.PIPE)
+        feeder = threading.Thread(target=lambda: (process.stdin.write(lines), process.stdin.close()))
+        feeder.start()
+        patience = threading.Timer(PATIENCE, process.terminate)  # what was lost would be waited for without an end
+        patience.start()
+        self.addCleanup(patience.cancel)
+        seen = process.stdout.read(1 << 20)
+        os.kill(process.pid, signal.SIGTSTP)
+        wait_until(lambda: state_of(process.pid) == "T")
+        time.sleep(4)  # heartbeats are missed after 2 s, and a lease ends 1 s later
+        os.kill(process.pid, signal.SIGCONT)
+        seen += process.stdout.read()
+        feeder.join()
+        errors = process.stderr.read()
+        self.assertEqual(process.wait(PATIENCE), 0, errors)
+        self.assertEqual((len(seen), seen == lines), (len(lines), True), errors)
+        process.stdout.close()
+        process.stderr.close()
 
     def test_keys_of_a_terminal(self):
         """Ctrl-Z and Ctrl-C as keys: the ranks are in no job of the shell, and obey all the same."""

@@ -122,5 +122,12 @@ TEST_F(BadBody, OnAChannelThatTheMessageIsNotForEndsTheSession) {
     EXPECT_EQ(violations.size(), 1U);
 }
 
+TEST_F(BadBody, OfAReceiptEndsTheSession) {
+    const auto supervision = channel(ChannelKind::supervision);
+    server.receive(wire::Received{}, {std::byte{0xc1}});
+    server.receive(wire::Resume{}, {std::byte{0xc1}});
+    EXPECT_EQ(violations.size(), 2U);
+}
+
 }  // namespace
 }  // namespace rankexec

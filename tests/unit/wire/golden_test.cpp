@@ -15,13 +15,44 @@ TEST(Golden, EveryMessageTypeHasGoldenBytes) {
 }
 
 TEST(Golden, TypeNumbersNeverChange) {
-    constexpr std::string_view kNames[] = {
-        "Hello",          "Initialise",       "Initialised",      "Execute",       "Result",         "Close",
-        "Attach",         "ParentEvent",      "EventDone",        "AbortTask",     "FireEvent",      "EventHandled",
-        "ShimHello",      "RankStarted",      "RankNotStarted",   "RankOutput",    "RankExited",     "RankOutputEnd",
-        "LauncherExited", "SupervisionEnded", "RankOutputCredit", "RankInput",     "SignalRanks",    "EndGroup",
-        "Supervise",      "LauncherStep",     "ShimSetup",        "RankSignalled", "RankInputTaken", "Dismiss",
-        "ReportStack",    "StackReport",      "ReportTail",       "TailReport",    "MessagePart",    "PartsTaken"};
+    constexpr std::string_view kNames[] = {"Hello",
+                                           "Initialise",
+                                           "Initialised",
+                                           "Execute",
+                                           "Result",
+                                           "Close",
+                                           "Attach",
+                                           "ParentEvent",
+                                           "EventDone",
+                                           "AbortTask",
+                                           "FireEvent",
+                                           "EventHandled",
+                                           "ShimHello",
+                                           "RankStarted",
+                                           "RankNotStarted",
+                                           "RankOutput",
+                                           "RankExited",
+                                           "RankOutputEnd",
+                                           "LauncherExited",
+                                           "SupervisionEnded",
+                                           "RankOutputCredit",
+                                           "RankInput",
+                                           "SignalRanks",
+                                           "EndGroup",
+                                           "Supervise",
+                                           "LauncherStep",
+                                           "ShimSetup",
+                                           "RankSignalled",
+                                           "RankInputTaken",
+                                           "Dismiss",
+                                           "ReportStack",
+                                           "StackReport",
+                                           "ReportTail",
+                                           "TailReport",
+                                           "MessagePart",
+                                           "PartsTaken",
+                                           "Received",
+                                           "Resume"};
     ASSERT_EQ(std::size(kNames), std::variant_size_v<Message>);
     for (const auto& golden : goldens()) EXPECT_EQ(name_of(golden.message), kNames[golden.message.index()]);
 }

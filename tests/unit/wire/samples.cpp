@@ -183,6 +183,8 @@ std::vector<Golden> make_goldens() {
          "0402",
          {"70617274"}},
         {PartsTaken{1048576}, "91ce00100000", {}},
+        {Received{200}, "91ccc8", {}},
+        {Resume{65536, 2, 200}, "93ce0001000002ccc8", {}},
     };
 }
 
