@@ -134,10 +134,11 @@ private:
             end_group(milliseconds(end->grace_ms));
         } else if (std::holds_alternative<wire::Dismiss>(message)) {
             stay_ = false;
-            leave_if_done();
+            parent_runs();
         } else {
             if (const auto* signal = std::get_if<wire::SignalRanks>(&message)) on_ranks_signal(signal->signal);
-            if (supervisor_) supervisor_->handle(std::move(message));
+            // What has ended has said its last word, and would be waited for if it said more.
+            if (supervisor_ && !ended_) supervisor_->handle(std::move(message));
         }
     }
 
@@ -145,9 +146,17 @@ private:
         if (signal == SIGSTOP) {
             parent_suspended_ = true;
             if (!told_to_leave_) loop_.cancel(std::exchange(linger_timer_, 0));
+            // The connection may have been cut before this was read.
+            loop_.cancel(std::exchange(lease_timer_, 0));
+        } else if (signal == SIGCONT && parent_suspended_) {
+            patient_until_ = EventLoop::Clock::now() + kLeaseAfterSuspension;
+            parent_runs();
         }
-        if (signal != SIGCONT || !std::exchange(parent_suspended_, false)) return;
-        patient_until_ = EventLoop::Clock::now() + kLeaseAfterSuspension;
+    }
+
+    void parent_runs() {
+        parent_suspended_ = false;
+        if (connect_timer_ == 0) start_lease_timer();
         leave_if_done();
     }
 
@@ -244,7 +253,9 @@ private:
         if (lease_over_ || channels_->all_confirmed(ChannelKind::supervision)) return loop_.stop();
         // Without a connection the lease ends this, and a suspended parent is waited for.
         if (linger_timer_ == 0 && (told_to_leave_ || (connected_ && !parent_suspended_))) {
-            linger_timer_ = loop_.call_after(kLinger, [this] { loop_.stop(); });
+            const auto soon = EventLoop::Clock::now() + kLinger;
+            linger_timer_ =
+                loop_.call_at(told_to_leave_ ? soon : std::max(soon, patient_until_), [this] { loop_.stop(); });
         }
     }
 
@@ -254,11 +265,12 @@ private:
         }
         stay_ = false;
         told_to_leave_ = true;
-        if (!supervisor_) {
+        if (ended_) {
+            loop_.cancel(std::exchange(linger_timer_, 0));
+            leave_if_done();
+        } else if (!supervisor_) {
             exit_code_ = 128 + static_cast<int>(info.ssi_signo);
             loop_.stop();
-        } else if (ended_) {
-            leave_if_done();
         } else {
             supervisor_->request_end(launcher_grace(arguments_.launcher, orphan_grace_));
         }
@@ -276,6 +288,7 @@ private:
 
     void on_disconnected() {
         connected_ = false;
+        if (!told_to_leave_) loop_.cancel(std::exchange(linger_timer_, 0));
         if (connect_timer_ == 0) start_lease_timer();
     }
 

@@ -159,7 +159,7 @@ public:
         // The guardian hands one message to all of its ranks; each shim has a rank of its own.
         const int last = options_.stdin_mode == wire::StdinMode::all && !direct_ ? options_.world_size : 1;
         for (int rank = 0; rank < last && options_.stdin_mode != wire::StdinMode::none; ++rank) {
-            send_to_rank(rank, wire::RankInput{rank, bytes});
+            if (direct_ || !record(rank).exited) send_to_rank(rank, wire::RankInput{rank, bytes});
         }
         const int readers = options_.stdin_mode == wire::StdinMode::all         ? options_.world_size
                             : options_.stdin_mode == wire::StdinMode::rank_zero ? 1

@@ -63,12 +63,14 @@ void ShimChannel::on_message(int rank, wire::Message&& message) {
     } else if (!std::holds_alternative<wire::SupervisionEnded>(message) && reported_rank(message) != rank) {
         callbacks_.on_violation("the shim of rank " + std::to_string(rank) + " reports of another rank");
     } else {
+        if (std::holds_alternative<wire::SupervisionEnded>(message)) shim.ended = true;
         callbacks_.on_message(rank, std::move(message));
     }
 }
 
 void ShimChannel::send(int rank, const wire::Message& message) {
-    if (!said_hello(rank)) return;
+    const auto& shim = shims_.at(static_cast<std::size_t>(rank));
+    if (!shim.hello || (shim.ended && !std::holds_alternative<wire::Dismiss>(message))) return;
     if (const auto sent = channel_.send(rank, message); !sent) log::error(sent.error());
 }
 

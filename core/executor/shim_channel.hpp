@@ -36,7 +36,8 @@ public:
     ShimChannel(const ShimChannel&) = delete;
     ShimChannel& operator=(const ShimChannel&) = delete;
 
-    /// Does nothing for a shim that has not said hello.
+    /// Does nothing for a shim that has not said hello, or but for Dismiss for one that has reported its end: it may be
+    /// gone, and never confirm it.
     void send(int rank, const wire::Message& message);
     void send_to_all(const wire::Message& message);
 
@@ -63,6 +64,7 @@ public:
 private:
     struct Shim {
         bool hello = false;
+        bool ended = false;     ///< it has reported that
         bool released = false;  ///< or lost
         std::optional<EventLoop::Clock::time_point> unreachable_since;
     };

@@ -116,7 +116,13 @@ tl::expected<void, std::string> PeerChannels::send(ChannelKind kind, const wire:
 
 void PeerChannels::close(std::chrono::milliseconds linger) {
     // Nothing is read any more that would say how much more may be sent.
-    for (const auto kind : kAllChannels) outboxes_.at(static_cast<std::size_t>(kind)).flush(sender(kind));
+    for (const auto kind : kAllChannels) {
+        const auto index = static_cast<std::size_t>(kind);
+        outboxes_.at(index).flush(sender(kind));
+        // The parent's answer will not be read; behind Resume, everything is in order.
+        if (!resuming_.at(index)) continue;
+        for (const auto& message : resumptions_.at(index).unreceived()) transport_->send(kind, message);
+    }
     transport_->close(linger);
 }
 

@@ -48,9 +48,15 @@ public:
             channels_->close(milliseconds(1000));
         });
     }
-    ~LateShim() { thread_.join(); }
+    ~LateShim() { finish(); }
     LateShim(const LateShim&) = delete;
     LateShim& operator=(const LateShim&) = delete;
+
+    /// Returns how often it has got input for its rank.
+    int finish() {
+        if (thread_.joinable()) thread_.join();
+        return inputs_;
+    }
 
 private:
     void send(const wire::Message& message) { EXPECT_TRUE(channels_->send(ChannelKind::supervision, message)); }
@@ -64,6 +70,7 @@ private:
             exited.by_us = ended_it_;
             send(exited);
         }
+        if (std::holds_alternative<wire::RankInput>(message)) ++inputs_;
         if (!std::holds_alternative<wire::EndGroup>(message)) return;
         loop_.call_after(milliseconds(300), [this] {
             if (says_all_) {
@@ -79,6 +86,7 @@ private:
 
     const bool says_all_;
     const bool ended_it_;
+    int inputs_ = 0;  ///< of the thread
     EventLoop loop_;
     std::unique_ptr<PeerChannels> channels_;
     std::thread thread_;
@@ -111,6 +119,7 @@ std::vector<std::string> reports_of_group(bool shim_says_all, bool shim_ended_it
     std::vector<std::string> reports;
     const Launcher launcher;
     std::unique_ptr<LateShim> shim;
+    RankGroup* started_group = nullptr;
     EventLoop loop;
     GroupOptions options;
     options.program = {"/bin/true"};
@@ -127,6 +136,8 @@ std::vector<std::string> reports_of_group(bool shim_says_all, bool shim_ended_it
     };
     callbacks.on_exited = [&](const wire::RankExited&) {
         reports.emplace_back("exited");
+        // Nobody is left to read it, or to confirm that it has come.
+        started_group->write_input({std::byte{'x'}});
         launcher.end();
     };
     callbacks.on_lost = [&](const Failure& failure) { reports.push_back("lost: " + failure.message); };
@@ -136,7 +147,11 @@ std::vector<std::string> reports_of_group(bool shim_says_all, bool shim_ended_it
     };
     auto group = RankGroup::start(loop, options, std::move(callbacks), true);
     EXPECT_TRUE(group) << group.error().message;
-    if (group) loop.run();
+    if (group) {
+        started_group = group->get();
+        loop.run();
+        EXPECT_EQ(shim->finish(), 0);
+    }
     return reports;
 }
 
