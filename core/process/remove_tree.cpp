@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <memory>
 #include <string_view>
 
@@ -17,8 +18,9 @@ namespace {
 
 /// Deeper trees are not ours; the bound keeps the stack small.
 constexpr int kDepth = 64;
-/// A program that is being ended may still put files there.
-constexpr int kAttempts = 100;
+/// For a program that is being ended, and still puts files there. It may do so about as fast as they are removed: a
+/// number of attempts would be few then.
+constexpr std::chrono::seconds kPatience{5};
 
 /// Empties the open folder; takes the descriptor.
 int empty_folder(UniqueFd folder, dev_t device, int depth) {
@@ -64,11 +66,9 @@ int remove_tree(const std::string& named) {
     // A trailing slash would make open() follow a link.
     const std::string folder = named.substr(0, named.find_last_not_of('/') + 1);
     if (folder.empty() || folder.front() != '/') return EINVAL;
-    int error = 0;
-    for (int attempt = 0; attempt < kAttempts; ++attempt) {
-        error = remove_once(folder);
-        if (error != ENOTEMPTY) break;
-    }
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    int error = ENOTEMPTY;
+    while (error == ENOTEMPTY && std::chrono::steady_clock::now() < deadline) error = remove_once(folder);
     return error;
 }
 
