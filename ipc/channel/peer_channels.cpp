@@ -137,8 +137,7 @@ void PeerChannels::on_part(ChannelKind kind, const wire::MessagePart& part) {
 void PeerChannels::on_connected(ChannelKind kind) {
     const auto index = static_cast<std::size_t>(kind);
     // What the first one is to begin with has been sent already.
-    if (outlives_connections(kind) && std::exchange(connected_.at(index), true)) {
-        ++connections_.at(index);
+    if (outlives_connections(kind) && ++connections_.at(index) > 1) {
         resuming_.at(index) = true;
         send_unnumbered(kind, wire::Resume{session_, connections_.at(index), received_.at(index)});
     }

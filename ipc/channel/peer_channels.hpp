@@ -81,9 +81,8 @@ private:
     DelayLine delay_;
     std::array<std::uint64_t, 4> sent_{};
     std::array<std::uint64_t, 4> received_{};
-    std::array<bool, 4> connected_{};                       ///< once, or more often
-    std::array<std::uint64_t, 4> connections_{1, 1, 1, 1};  ///< up to the one that is, or is to come
-    std::array<bool, 4> resuming_{};                        ///< the parent has not answered on this connection
+    std::array<std::uint64_t, 4> connections_{};  ///< how many there have been
+    std::array<bool, 4> resuming_{};              ///< the parent has not answered on this connection
     std::array<Resumption, 4> resumptions_;
     std::uint64_t last_result_ = 0;  ///< number of the task whose result was sent last
     std::array<Outbox, 4> outboxes_;

@@ -4,45 +4,11 @@
 
 #include <vector>
 
+#include "fake_transport_server.hpp"
 #include "rankexec/ipc/channel/parent_channel.hpp"
 
 namespace rankexec {
 namespace {
-
-class FakeTransportServer : public TransportServer {
-public:
-    FakeTransportServer() {
-        bootstrap_.run_id = std::string(32, 'a');
-        bootstrap_.incarnation = 1;
-    }
-    void on_message(ChannelKind, OnMessage callback) override { deliver_ = std::move(callback); }
-    void on_disconnect(ChannelKind /*kind*/, std::function<void()> /*callback*/) override {}
-    void adopt(int /*rank*/, RankLinks /*links*/) override {}
-    bool send(ChannelKind, const std::string&, const std::vector<wire::Frame>&) override { return true; }
-    [[nodiscard]] const Bootstrap& bootstrap() const override { return bootstrap_; }
-    [[nodiscard]] std::uint64_t refused_handshakes() const override { return 0; }
-
-    /// Delivers a message of rank 0 whose body is replaced when `body` is not empty.
-    void receive(const wire::Message& message, std::vector<std::byte> body = {}) {
-        wire::Envelope envelope;
-        envelope.run_id = bootstrap_.run_id;
-        envelope.incarnation = 1;
-        envelope.sequence = ++sequence_;
-        auto frames = wire::encode(envelope, message).value();
-        if (!body.empty()) {
-            const auto owner = std::make_shared<std::vector<std::byte>>(std::move(body));
-            frames.at(1) = {*owner, owner};
-        }
-        PeerConnection from;
-        from.route = "route";
-        deliver_(from, std::move(frames));
-    }
-
-private:
-    Bootstrap bootstrap_{"", 0, 0, -1, Secret::random(), {}, "", "", {}, {}};
-    OnMessage deliver_;
-    std::uint64_t sequence_ = 0;
-};
 
 class BadBody : public ::testing::Test {
 protected:
@@ -60,7 +26,13 @@ protected:
                 std::byte{0xc2}};
     }
 
+    /// The next message.
+    void receive(const wire::Message& message, std::vector<std::byte> body = {}) {
+        server.receive("route", ++sequence, message, std::move(body));
+    }
+
     FakeTransportServer server;
+    std::uint64_t sequence = 0;
     std::vector<wire::Message> messages;
     std::vector<std::string> bad_bodies;
     std::vector<std::string> violations;
@@ -68,7 +40,7 @@ protected:
 
 TEST_F(BadBody, OfAResultFailsItsTask) {
     const auto execution = channel(ChannelKind::execution);
-    server.receive(wire::Result{}, body_of_call(7));
+    receive(wire::Result{}, body_of_call(7));
     ASSERT_EQ(messages.size(), 1U);
     const auto& result = std::get<wire::Result>(messages[0]);
     EXPECT_EQ(result.task_id, 7U);
@@ -76,7 +48,7 @@ TEST_F(BadBody, OfAResultFailsItsTask) {
     ASSERT_TRUE(result.reply.failure);
     EXPECT_NE(result.reply.failure->message.find("Result: byte 2"), std::string::npos) << result.reply.failure->message;
 
-    server.receive(wire::Result{8, 0, {}, {}});
+    receive(wire::Result{8, 0, {}, {}});
     ASSERT_EQ(messages.size(), 2U) << "the session goes on";
     EXPECT_EQ(std::get<wire::Result>(messages[1]).task_id, 8U);
     EXPECT_TRUE(violations.empty());
@@ -85,14 +57,14 @@ TEST_F(BadBody, OfAResultFailsItsTask) {
 
 TEST_F(BadBody, OfAnEventsAnswerLeavesItsChangesOut) {
     const auto handler = channel(ChannelKind::handler);
-    server.receive(wire::EventDone{}, body_of_call(3));
+    receive(wire::EventDone{}, body_of_call(3));
     ASSERT_EQ(messages.size(), 1U);
     EXPECT_EQ(std::get<wire::EventDone>(messages[0]), (wire::EventDone{3, {}}));
 }
 
 TEST_F(BadBody, OfAStackReportIsOneWithoutAStack) {
     const auto handler = channel(ChannelKind::handler);
-    server.receive(wire::StackReport{}, body_of_call(3));
+    receive(wire::StackReport{}, body_of_call(3));
     ASSERT_EQ(messages.size(), 1U);
     const auto& report = std::get<wire::StackReport>(messages[0]);
     EXPECT_EQ(report.task_id, 3U);
@@ -102,30 +74,30 @@ TEST_F(BadBody, OfAStackReportIsOneWithoutAStack) {
 
 TEST_F(BadBody, OfAnEventTakesItsNumberOnly) {
     const auto relay = channel(ChannelKind::relay);
-    server.receive(wire::FireEvent{}, body_of_call(5));
+    receive(wire::FireEvent{}, body_of_call(5));
     ASSERT_EQ(messages.size(), 1U);
     EXPECT_EQ(std::get<wire::FireEvent>(messages[0]), (wire::FireEvent{5, "", 0, 0, {}, false}));
 }
 
 TEST_F(BadBody, WithoutACallIsReportedAsSuch) {
     const auto execution = channel(ChannelKind::execution);
-    server.receive(wire::Result{}, {std::byte{0xc1}});
-    server.receive(wire::Hello{}, body_of_call(7));
+    receive(wire::Result{}, {std::byte{0xc1}});
+    receive(wire::Hello{}, body_of_call(7));
     EXPECT_TRUE(messages.empty());
     EXPECT_EQ(bad_bodies.size(), 2U);
 }
 
 TEST_F(BadBody, OnAChannelThatTheMessageIsNotForEndsTheSession) {
     const auto execution = channel(ChannelKind::execution);
-    server.receive(wire::FireEvent{}, body_of_call(7));
+    receive(wire::FireEvent{}, body_of_call(7));
     EXPECT_TRUE(messages.empty());
     EXPECT_EQ(violations.size(), 1U);
 }
 
 TEST_F(BadBody, OfAReceiptEndsTheSession) {
     const auto supervision = channel(ChannelKind::supervision);
-    server.receive(wire::Received{}, {std::byte{0xc1}});
-    server.receive(wire::Resume{}, {std::byte{0xc1}});
+    receive(wire::Received{}, {std::byte{0xc1}});
+    receive(wire::Resume{}, {std::byte{0xc1}});
     EXPECT_EQ(violations.size(), 2U);
 }
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "fake_transport_server.hpp"
 #include "network_relay.hpp"
 #include "rankexec/ipc/channel/parent_channel.hpp"
 #include "rankexec/ipc/channel/peer_channels.hpp"
@@ -229,36 +230,6 @@ TEST_F(CutConnections, AParentThatClaimsToHaveWhatWasNeverSentBreaksTheSession) 
     shim->broken.clear();
 }
 
-/// Hands over what the test says has come, and notes where what goes to.
-class FakeTransport : public TransportServer {
-public:
-    void on_message(ChannelKind, OnMessage callback) override { deliver_ = std::move(callback); }
-    void on_disconnect(ChannelKind /*kind*/, std::function<void()> /*callback*/) override {}
-    void adopt(int /*rank*/, RankLinks /*links*/) override {}
-    bool send(ChannelKind, const std::string& route, const std::vector<wire::Frame>& frames) override {
-        const auto type = wire::decode(frames)->message;
-        sent.push_back(route + ": " + std::string(wire::name_of(type)));
-        return true;
-    }
-    [[nodiscard]] const Bootstrap& bootstrap() const override { return bootstrap_; }
-    [[nodiscard]] std::uint64_t refused_handshakes() const override { return 0; }
-    void receive(const std::string& route, std::uint64_t sequence, const wire::Message& message) {
-        wire::Envelope envelope;
-        envelope.run_id = bootstrap_.run_id;
-        envelope.incarnation = bootstrap_.incarnation;
-        envelope.sequence = sequence;
-        PeerConnection from;
-        from.route = route;
-        deliver_(from, wire::encode(envelope, message).value());
-    }
-
-    std::vector<std::string> sent;
-
-private:
-    Bootstrap bootstrap_{std::string(32, 'a'), 1, 1, -1, Secret::random(), {}, "", "", {}, {}};
-    OnMessage deliver_;
-};
-
 class ConnectionsOfAShim : public ::testing::Test {
 protected:
     ParentChannel::Callbacks callbacks() {
@@ -267,7 +238,7 @@ protected:
         made.on_violation = made.on_bad_body = [this](int, const std::string& why) { violations.push_back(why); };
         return made;
     }
-    FakeTransport transport;
+    FakeTransportServer transport;
     std::vector<std::string> got;
     std::vector<std::string> violations;
     ParentChannel parent{transport, ChannelKind::supervision, 1, callbacks()};
