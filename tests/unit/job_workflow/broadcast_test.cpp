@@ -217,7 +217,11 @@ TEST(J4_Workflow, BeginsWithoutSitesThatDoNotCome) {
 TEST(J4_Workflow, HearsOfSitesThatWereLostBeforeItWasThere) {
     FakeRun run({"a", "b"}, 2);
     run.end_controller_part();
-    run.lost = {{"b", "no start"}};
+    {
+        // The controller may still be answering the first part.
+        const std::lock_guard lock(run.mutex);
+        run.lost = {{"b", "no start"}};
+    }
     run.start_controller_part();
     run.start("a");
     const auto ready = run.wait_sites();

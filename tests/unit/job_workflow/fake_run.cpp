@@ -40,6 +40,7 @@ FakeRun::FakeRun(const std::vector<std::string>& sites, int min_sites) {
     controller_->handle(topic::kPartReady, [this](hub::Request&& request, const hub::Answer& answer) {
         answer({});
         if (request.from != peer_of_part(kJob, kControllerParticipant)) return;
+        const std::lock_guard lock(mutex);
         for (const auto& [site, why] : lost) {
             Shareable content;
             content.headers = {{"site", site}, {"why", why}, {"final", true}};
@@ -51,12 +52,18 @@ FakeRun::FakeRun(const std::vector<std::string>& sites, int min_sites) {
         lines.push_back(request.content.header("line")->text_or(""));
     });
     controller_->handle(topic::kSaveSnapshot, [this](hub::Request&& request, const hub::Answer& answer) {
-        snapshot = *request.content.tensor("snapshot");
+        {
+            const std::lock_guard lock(mutex);
+            snapshot = *request.content.tensor("snapshot");
+        }
         answer({});
     });
     controller_->handle(topic::kLoadSnapshot, [this](hub::Request&&, const hub::Answer& answer) {
         Shareable reply;
-        if (snapshot) reply.tensors.emplace("snapshot", *snapshot);
+        {
+            const std::lock_guard lock(mutex);
+            if (snapshot) reply.tensors.emplace("snapshot", *snapshot);
+        }
         answer(std::move(reply));
     });
     controller_->start();

@@ -97,10 +97,10 @@ public:
     FakeHub hub;
     Signal abort;
     HubWorkflowSession::Options options;
+    std::mutex mutex;                         ///< guards what the controller's thread uses: the next three
     std::map<std::string, std::string> lost;  ///< sites that the controller says are, and why
     std::optional<Tensor> snapshot;           ///< that the controller keeps
-    std::vector<std::string> lines;           ///< of progress; guarded by `mutex`
-    std::mutex mutex;
+    std::vector<std::string> lines;           ///< of progress
     std::chrono::milliseconds controller_gone_after = std::chrono::hours(1);
 
 private:

@@ -93,7 +93,10 @@ TEST(J7_Part, WhatIsInASnapshotIsForgotten) {
     EXPECT_TRUE(run.session().send("a", "first", {}, hours(1)).ok());
     run.session().save_snapshot({});
     EXPECT_TRUE(run.session().send("a", "second", {}, hours(1)).ok());
-    run.snapshot.reset();
+    {
+        const std::lock_guard lock(run.mutex);
+        run.snapshot.reset();
+    }
     run.end_controller_part();
     run.start_controller_part();  // begins anew
     ASSERT_TRUE(run.wait_sites());
