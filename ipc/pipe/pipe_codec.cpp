@@ -174,7 +174,7 @@ tl::expected<PipeMessage, std::string> decode_message(const Envelope& envelope, 
     if (frames.size() < 2) return refused("without a body");
     if (const auto excess = over_limit(frames.subspan(1), limits)) return refused(*excess);
     try {
-        PipeMessage message{envelope.kind, envelope.topic, envelope.id, envelope.request_id, {}};
+        PipeMessage message{envelope.kind, envelope.topic, envelope.id, envelope.request_id, {}, envelope.session};
         wire::BodyReader reader(frames[1].bytes, frames, limits);
         if (!reader.read(message.content) || !reader.finish()) return refused(reader.error());
         return message;

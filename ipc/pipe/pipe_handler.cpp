@@ -55,7 +55,7 @@ PipeHandler::~PipeHandler() { stop(false); }
 void PipeHandler::on_status(Callback callback) { status_ = std::move(callback); }
 void PipeHandler::on_message(Callback callback) { message_ = std::move(callback); }
 
-void PipeHandler::on_first_sign(std::function<void()> callback) { first_sign_ = std::move(callback); }
+void PipeHandler::on_arrival(std::function<bool(const PipeMessage&)> callback) { arrival_ = std::move(callback); }
 void PipeHandler::on_bad(std::function<void(const std::string&)> callback) { bad_ = std::move(callback); }
 
 void PipeHandler::start() {
@@ -118,17 +118,13 @@ bool PipeHandler::read_one() {
                   " (peer_gone_after)");
         return false;
     }
-    heard_ = Clock::now().time_since_epoch().count();
     auto& message = **received;
+    if (arrival_ && !arrival_(message)) return true;
+    heard_ = Clock::now().time_since_epoch().count();
     const bool last = message.is_status();
-    if (!last) tell_of_first_sign();
     if (message.is_heartbeat()) return true;
     deliver(std::move(message));
     return !last && !stopping_.triggered();
-}
-
-void PipeHandler::tell_of_first_sign() {
-    if (const auto callback = std::exchange(first_sign_, nullptr)) callback();
 }
 
 void PipeHandler::peer_gone(const std::string& why) {

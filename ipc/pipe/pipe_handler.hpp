@@ -51,9 +51,9 @@ public:
     /// on.
     void on_message(Callback callback);
 
-    /// Called once, when the first message has come, a heartbeat as well, but not for an end or abort: the peer lives.
-    /// Before start(), as the two above.
-    void on_first_sign(std::function<void()> callback);
+    /// Sees each message that has come before anything else is done with it, heartbeats as well. False: it is thrown
+    /// away, and is no sign of the peer's life.
+    void on_arrival(std::function<bool(const PipeMessage&)> callback);
     /// Gets what has come and is no message. It may have been the one that is waited for.
     void on_bad(std::function<void(const std::string& what)> callback);
 
@@ -89,7 +89,6 @@ private:
     void peer_gone(const std::string& why);
     void deliver(PipeMessage&& message);
     void call(const Callback& callback, PipeMessage&& message);
-    void tell_of_first_sign();
     void queue(PipeMessage&& message);
     void send_heartbeats();
     bool notify(const PipeMessage& message) noexcept;
@@ -99,7 +98,7 @@ private:
     const PipeHandlerOptions options_;
     Callback status_;
     Callback message_;
-    std::function<void()> first_sign_;
+    std::function<bool(const PipeMessage&)> arrival_;
     std::function<void(const std::string&)> bad_;
     const Signal stopping_;
     std::atomic<bool> paused_ = false;

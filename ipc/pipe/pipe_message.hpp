@@ -29,6 +29,7 @@ struct RANKEXEC_EXPORT PipeMessage {
     std::string id;          ///< unique: 32 hexadecimal digits
     std::string request_id;  ///< of a reply: the id of its request; empty otherwise
     Shareable content;
+    std::string session{};  ///< of one that was received: the pipe that has sent it (Envelope); no part of what it says
 
     /// With a fresh id. Throws std::invalid_argument when the topic is none, or reserved.
     [[nodiscard]] static PipeMessage request(std::string topic, Shareable content);
@@ -46,7 +47,11 @@ struct RANKEXEC_EXPORT PipeMessage {
     /// What abort(), end() or peer_gone() was made with; empty for other messages.
     [[nodiscard]] std::string reason() const;
 
-    friend bool operator==(const PipeMessage&, const PipeMessage&) = default;
+    /// Whether they say the same, whoever has sent them.
+    friend bool operator==(const PipeMessage& a, const PipeMessage& b) {
+        return a.kind == b.kind && a.topic == b.topic && a.id == b.id && a.request_id == b.request_id &&
+               a.content == b.content;
+    }
 };
 
 /// Whether it is one of the four above.

@@ -270,7 +270,11 @@ tl::expected<Shareable, Failure> LauncherSession::run(const std::string& task, c
     set_phase(Phase::launching);
     auto launched = launch(task, context);
     if (!launched) return tl::unexpected(std::move(launched.error()));
-    if (*launched == Launcher::Launched::running && was_up) exchange_.set_program_up();
+    if (*launched == Launcher::Launched::running) {
+        exchange_.program_was_running(was_up);
+    } else {
+        exchange_.program_was_started();
+    }
     set_phase(Phase::coming_up);
     if (auto up = await_program(); !up) return tl::unexpected(std::move(up.error()));
     set_phase(Phase::executing);

@@ -18,6 +18,9 @@ thread_local const void* handing_out = nullptr;
 /// Of conversations that end before the program that is awaited was heard: an earlier one's last words come once.
 constexpr int kLateEnds = 3;
 
+/// Programs that may still have something on its way. One is there at a time, and what it has said last comes soon.
+constexpr std::size_t kEarlierPrograms = 16;
+
 std::string in_quotes(const std::string& name) { return "\"" + printable(name, kTopicBytes) + "\""; }
 
 Failure task_failure(ReturnCode code, std::string what) {
@@ -135,7 +138,7 @@ bool TaskExchange::start_conversation(bool judged) {
     handler->on_status([this, number](PipeMessage&& message) { on_status(number, message); });
     handler->on_message([this, number](PipeMessage&& message) { on_message(number, std::move(message)); });
     handler->on_bad([this, number](const std::string& what) { on_bad(number, what); });
-    handler->on_first_sign([this, number] { on_first_sign(number); });
+    handler->on_arrival([this, number](const PipeMessage& message) { return on_arrival(number, message); });
     handler_ = handler;
     lock.unlock();
     handler->start();
@@ -196,13 +199,21 @@ void TaskExchange::on_status(std::uint64_t conversation, const PipeMessage& mess
     room_.notify();
 }
 
-void TaskExchange::on_first_sign(std::uint64_t conversation) {
+/// Whether it comes from the program that this conversation is with, as far as that can be known yet.
+bool TaskExchange::on_arrival(std::uint64_t conversation, const PipeMessage& message) {
     {
         const std::lock_guard lock(mutex_);
-        if (conversation != conversation_) return;
-        program_up_ = true;
+        if (conversation != conversation_) return true;
+        const bool awaits = task_ && task_->awaits_program && task_->launched != OpenTask::Launched::running;
+        const bool earlier = awaits && std::ranges::find(earlier_, message.session) != earlier_.end();
+        if (earlier && task_->launched == OpenTask::Launched::started) return false;
+        if (message.is_status()) return true;
+        session_ = message.session;
+        if (earlier) task_->earlier_was_heard = true;
+        if (earlier || std::exchange(program_up_, true)) return true;
     }
     room_.notify();
+    return true;
 }
 
 void TaskExchange::on_bad(std::uint64_t conversation, const std::string& what) {
@@ -264,6 +275,10 @@ bool TaskExchange::begin_task(const std::string& name, const Context& context, b
         task_->name = name;
         task_->context = context;
         task_->awaits_program = awaits_program;
+        if (!session_.empty() && (earlier_.empty() || earlier_.back() != session_)) {
+            earlier_.push_back(session_);
+            if (earlier_.size() > kEarlierPrograms) earlier_.pop_front();
+        }
     }
     if (start_conversation(!awaits_program)) return true;
     end_task();
@@ -305,6 +320,21 @@ Signal TaskExchange::given_up() const {
 bool TaskExchange::program_is_up() const {
     const std::lock_guard lock(mutex_);
     return program_up_;
+}
+
+void TaskExchange::program_was_started() {
+    const std::lock_guard lock(mutex_);
+    if (task_) task_->launched = OpenTask::Launched::started;
+}
+
+void TaskExchange::program_was_running(bool was_up) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!task_) return;
+        task_->launched = OpenTask::Launched::running;
+        if (was_up || task_->earlier_was_heard) program_up_ = true;
+    }
+    room_.notify();
 }
 
 void TaskExchange::set_program_up() {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -62,7 +63,10 @@ public:
 
     /// Whether anything has come in this conversation, or need not come because the program was heard before.
     [[nodiscard]] bool program_is_up() const;
-    void set_program_up();
+    /// For a task that awaits its program: it was started, so nothing counts that is still coming from those before it.
+    void program_was_started();
+    /// The same: it was running already, so it may have been heard before; `was_up`: it was, and need not be again.
+    void program_was_running(bool was_up);
     /// Whether the program has ended this conversation, or is gone.
     [[nodiscard]] bool program_has_left() const;
     /// Whether the open task was given up because the program has ended the exchange, or is gone.
@@ -102,6 +106,9 @@ private:
         std::optional<Failure> verdict;
         std::optional<Shareable> result;
         bool awaits_program = false;  ///< nothing that an earlier program says last is meant for this task
+        enum class Launched : std::uint8_t { not_yet, started, running };
+        Launched launched = Launched::not_yet;
+        bool earlier_was_heard = false;  ///< one of `earlier_`; whether it counts is known after the launch
         bool lost_early = false;
         bool ended_by_program = false;
     };
@@ -112,7 +119,8 @@ private:
     void on_status(std::uint64_t conversation, const PipeMessage& message);
     void on_message(std::uint64_t conversation, PipeMessage&& message);
     void on_bad(std::uint64_t conversation, const std::string& what);
-    void on_first_sign(std::uint64_t conversation);
+    [[nodiscard]] bool on_arrival(std::uint64_t conversation, const PipeMessage& message);
+    void set_program_up();
     void give_up_locked(Failure failure);
     void take_log(const PipeMessage& message);
     [[nodiscard]] std::optional<Shareable> take_result();
@@ -131,6 +139,8 @@ private:
     std::uint64_t conversation_ = 0;                     ///< counts; what an earlier one says is ignored
     bool program_up_ = false;
     bool program_left_ = false;
+    std::string session_;              ///< of who was heard last
+    std::deque<std::string> earlier_;  ///< sessions that were heard before the open task; the last ones
     std::optional<OpenTask> task_;
 };
 

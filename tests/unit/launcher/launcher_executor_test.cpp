@@ -309,7 +309,33 @@ TEST_F(L12_LauncherExecutor, ThePeerUpMarkIsClearedBeforeEachLaunch) {
         launcher->status = RunStatus::running;
         return Launcher::Launched::started;
     };
-    EXPECT_EQ(run().code, ReturnCode::initialisation_error) << "what the program before said counts for none after it";
+    const auto second = run();
+    EXPECT_EQ(second.code, ReturnCode::initialisation_error) << "what the program before said counts for none after it";
+    ASSERT_TRUE(second.failure);
+    EXPECT_THAT(second.failure->message, HasSubstr("pre_initialise"));
+}
+
+TEST_F(L12_LauncherExecutor, AProgramThatHasNotLeftYetIsNotTheNextOne) {
+    options.pre_initialise = milliseconds(3'000);
+    const Signal leave;
+    launcher->program = [leave](agent::Agent& agent) {
+        FakeLauncher::serve(agent, 1);
+        leave.wait();  // and its heartbeats go on
+    };
+    make();
+    EXPECT_TRUE(run().ok());
+    launcher->on_launch = [&](const Launcher::Launch&, const Signal&) -> tl::expected<Launcher::Launched, Failure> {
+        launcher->status = RunStatus::running;
+        return Launcher::Launched::started;
+    };
+    auto second = start();
+    // Long enough for some of its heartbeats, and then for its farewell.
+    std::this_thread::sleep_for(20 * launcher->heartbeats);
+    leave.trigger("");
+    const auto reply = second.get();
+    EXPECT_EQ(reply.code, ReturnCode::initialisation_error);
+    ASSERT_TRUE(reply.failure);
+    EXPECT_THAT(reply.failure->message, HasSubstr("pre_initialise"));
 }
 
 TEST_F(L12_LauncherExecutor, ADeferredStopLetsTheProgramLiveAfterItsResult) {

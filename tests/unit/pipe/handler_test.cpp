@@ -354,28 +354,30 @@ TEST_F(L6_PipeHandler, WhatIsNoMessageIsLoggedAndTheReadingGoesOn) {
     EXPECT_EQ(count(statuses), 0U);
 }
 
-TEST_F(L6_PipeHandler, TheFirstSignOfLifeIsToldOnceAndAnEndIsNone) {
-    std::atomic<int> signs = 0;
-    const auto start = [&] {
-        handler = std::make_unique<PipeHandler>(pipe, patient());
-        handler->on_status([this](PipeMessage&& message) { note(statuses, std::move(message)); });
-        handler->on_first_sign([&] { ++signs; });
-        handler->start();
+TEST_F(L6_PipeHandler, WhatArrivesIsSeenFirstAndMayBeThrownAway) {
+    const auto from = [](const char* session, PipeMessage message) {
+        message.session = session;
+        return message;
     };
-    start();
+    std::vector<std::string> arrived;
+    handler = std::make_unique<PipeHandler>(pipe, patient());
+    handler->on_status([this](PipeMessage&& message) { note(statuses, std::move(message)); });
+    handler->on_message([this](PipeMessage&& message) { note(messages, std::move(message)); });
+    handler->on_arrival([&](const PipeMessage& message) {
+        arrived.push_back(message.topic);
+        return message.session != "stranger";
+    });
+    handler->start();
     pipe->arrives(PipeMessage::heartbeat());
-    pipe->arrives(PipeMessage::heartbeat());
-    pipe->arrives(numbered(1));
-    pipe->arrives(PipeMessage::end("done"));
+    pipe->arrives(from("stranger", numbered(1)));
+    pipe->arrives(from("stranger", PipeMessage::end("not ours")));
+    pipe->arrives(from("peer", numbered(2)));
+    pipe->arrives(from("peer", PipeMessage::end("done")));
     ASSERT_TRUE(wait_for_status());
-    EXPECT_EQ(signs, 1);
-    handler.reset();
-    statuses.clear();
-    pipe = std::make_shared<FakePipe>();
-    start();
-    pipe->arrives(PipeMessage::end("at once"));
-    ASSERT_TRUE(wait_for_status());
-    EXPECT_EQ(signs, 1);
+    EXPECT_EQ(arrived, (std::vector<std::string>{"_HEARTBEAT_", "count", "_END_", "count", "_END_"}));
+    ASSERT_EQ(count(messages), 1U);
+    EXPECT_EQ(number_of(messages.at(0)), 2);
+    EXPECT_EQ(statuses.at(0).reason(), "done");
 }
 
 TEST_F(L6_PipeHandler, WhatIsNoMessageIsTold) {
