@@ -81,6 +81,16 @@ void crash(const std::string& how) {
     throw std::runtime_error("a consequence");
 }
 
+/// Waits until the test has closed this rank's FIFO.
+[[noreturn]] void throw_when_let(const Value& fifos, std::int64_t rank) {
+    const auto path = fifos.text_or("") + std::to_string(rank);
+    const int reader = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    char nothing = 0;
+    (void)!::read(reader, &nothing, 1);
+    ::close(reader);
+    throw std::runtime_error("everyone fails");
+}
+
 class TestExecutor : public Executor {
 public:
     explicit TestExecutor(const Value::Map& args) {
@@ -198,7 +208,7 @@ public:
             return {};
         }
         if (task == "throw_slowly") throw_slowly(rank == input.header("first")->integer_or(-1), *input.header("fifo"));
-        if (task == "throw_all") throw std::runtime_error("everyone fails");
+        if (task == "throw_all") throw_when_let(*input.header("fifos"), rank);
         if (task == "fire") {
             fire_metrics(input, rank, context);
             Shareable reply;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <future>
 
+#include "rankexec/core/system/unique_fd.hpp"
 #include "rankexec/tests/unit/multi_process/test_group.hpp"
 
 namespace rankexec {
@@ -72,7 +75,20 @@ TEST_P(M5_Failure, TheFirstExceptionIsTheOneThatWasThrownFirst) {
 
 TEST_P(M5_Failure, TheFailureOfOneTellsWhatBecameOfTheOthers) {
     start(3);
-    const auto reply = execute("throw_all", with_headers({{"first", 1}}));
+    const auto fifos = ::testing::TempDir() + "/rankexec-throw-" + std::to_string(::getpid()) + "-";
+    std::vector<std::string> paths;
+    for (int rank = 0; rank < 3; ++rank) paths.push_back(fifos + std::to_string(rank));
+    for (const auto& path : paths) ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    auto executed = std::async(std::launch::async, [&] {
+        return execute("throw_all", with_headers({{"fifos", fifos}}));
+    });
+    {
+        // A rank that had not begun when another one failed would not throw at all.
+        std::vector<UniqueFd> begun;
+        for (const auto& path : paths) begun.emplace_back(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    }
+    const auto reply = executed.get();
+    for (const auto& path : paths) ::unlink(path.c_str());
     ASSERT_TRUE(reply.failure);
     EXPECT_EQ(reply.failure->others.size(), 2U) << reply.failure->describe();
     for (const auto& other : reply.failure->others) EXPECT_THAT(other.what, HasSubstr("everyone fails"));
