@@ -8,10 +8,12 @@
 // agent: takes tasks until its executor says bye. A task is a map with `number` and `nonce`; its result is the same
 // with the sum of both. Lines: `agent up`, then `got NUMBER ID`, `ok NUMBER ID` or `no NUMBER ID ERROR`.
 // exchanger: executes tasks from the number after the last one in the ledger (from 1) up to `count`. Lines:
-// `exchanger up`, then `begin NUMBER`, and `done NUMBER`, `failed NUMBER CODE` or `wrong NUMBER` (not its result).
+// `exchanger up`, then `begin NUMBER`, and `done NUMBER`, `failed NUMBER CODE` or `wrong NUMBER` (not its result);
+// `exchanger meets` when there is nothing to do, and it only waits for its agent (`meet`).
 //
 // Names: base, address (agent: where it listens), key, ledger, count, work (most milliseconds that a task takes),
-// die (a step: the process kills itself there), at (at which time it comes there, 1), and time-outs by their names.
+// die (a step: the process kills itself there), at (at which time it comes there, 1), meet (milliseconds that an
+// exchanger with nothing to do waits for its agent, to say bye to it), and time-outs by their names.
 // Steps: agent: up, got, work, submit (a moment after it began), ok; exchanger: up, begin (a moment after), done.
 #include <fcntl.h>
 #include <unistd.h>
@@ -161,6 +163,13 @@ long last_number(const std::string& path) {
     return last;
 }
 
+void await_agent(const IpcExchanger& exchanger, milliseconds patience) {
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    while (exchanger.report().state != ExchangerState::idle && std::chrono::steady_clock::now() < deadline) {
+        std::this_thread::sleep_for(milliseconds(1));
+    }
+}
+
 int run_exchanger(const Arguments& arguments) {
     Peer peer(arguments);
     IpcExchangerOptions options;
@@ -184,7 +193,12 @@ int run_exchanger(const Arguments& arguments) {
     peer.say("exchanger up");
     peer.reach("up");
     const auto count = arguments.number("count", 1);
-    for (auto number = last_number(arguments.text("ledger")) + 1; number <= count; ++number) {
+    auto number = last_number(arguments.text("ledger")) + 1;
+    if (const milliseconds patience(arguments.number("meet", 0)); number > count && patience.count() > 0) {
+        peer.say("exchanger meets");
+        await_agent(exchanger, patience);
+    }
+    for (; number <= count; ++number) {
         Shareable input;
         input.body["number"] = static_cast<std::int64_t>(number);
         input.body["nonce"] = peer.below(1'000'000'000);

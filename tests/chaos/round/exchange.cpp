@@ -30,6 +30,9 @@ constexpr int kFewest = 150;
 /// For both to say that they are done, when nothing disturbs them any more.
 constexpr milliseconds kEnd{60'000};
 
+/// For an exchanger whose predecessor was killed at its last task to meet the agent: bye is said to who is there.
+constexpr int kMeet = 5'000;
+
 /// One of the two, started again and again.
 class Side {
 public:
@@ -95,6 +98,19 @@ struct Account {
     }
 };
 
+/// Whether the last exchanger has found nothing to do. It only wants to say bye, and is left in peace.
+bool nothing_is_left(const std::string& path) {
+    constexpr std::streamoff kTail = 4096;  // some lines of an agent may follow
+    std::ifstream file(path, std::ios::ate);
+    file.seekg(std::max(std::streamoff{0}, static_cast<std::streamoff>(file.tellg()) - kTail));
+    bool left = true;
+    for (std::string line; std::getline(file, line);) {
+        if (line == "exchanger up") left = true;
+        if (line == "exchanger meets") left = false;
+    }
+    return !left;
+}
+
 Account count(const std::string& path, long tasks) {
     Account account;
     std::ifstream file(path);
@@ -156,7 +172,7 @@ Outcome exchange(const RoundOptions& round) {
     std::vector<std::string> common{
         "base=" + base,         "ledger=" + ledger,      "count=" + std::to_string(tasks), "work=2",
         "connection_timeout=0", "heartbeat_interval=50", "disconnected_after=400",         "send_timeout=200",
-        "resend_interval=100",  "submit_timeout=300"};
+        "resend_interval=100",  "submit_timeout=300",    "meet=" + std::to_string(kMeet)};
     if (cuts) {
         common.push_back("address=127.0.0.1:7400");
         common.push_back("key=" + base + "/key");
@@ -179,6 +195,10 @@ Outcome exchange(const RoundOptions& round) {
     std::optional<int> exit;
     const auto begin = Clock::now();
     while (!(exit = exchanger.ended())) {
+        if (nothing_is_left(ledger)) {
+            if (eventually(kEnd, [&] { return (exit = exchanger.ended()).has_value(); })) break;
+            return Outcome::failed("the exchanger has nothing to do, and has not ended");
+        }
         // Between a fraction of a task and several connections.
         ::usleep(static_cast<useconds_t>(dice.up_to(milliseconds(dice.roll(4) == 0 ? 400 : 60)).count()));
         const int what = dice.roll(3);
