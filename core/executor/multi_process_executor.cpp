@@ -15,6 +15,7 @@
 #include "rankexec/core/executor/output_pump.hpp"
 #include "rankexec/core/model/event_type.hpp"
 #include "rankexec/core/system/log.hpp"
+#include "rankexec/core/system/resources.hpp"
 #include "rankexec/ipc/channel/event_lane.hpp"
 
 namespace rankexec {
@@ -27,6 +28,9 @@ using Clock = std::chrono::steady_clock;
 
 /// For a reader of the ranks' output to take the last of it; a stuck one must not hold up the end.
 constexpr std::chrono::milliseconds kDrain{2000};
+
+/// Reactor, lane and output; libzmq's two; and the one that hands out shared memory.
+constexpr std::size_t kThreadsOfAGroup = 6;
 
 /// The executor whose rank's event the calling thread is handling; that event must not go back.
 thread_local const void* dispatching_for = nullptr;
@@ -301,6 +305,7 @@ private:
     /// With mutex_ held. Threads start with the first group and stay until the executor goes.
     tl::expected<void, Failure> start_threads() {
         if (reactor_.joinable()) return {};
+        if (const auto lack = lack_of_address_space(kThreadsOfAGroup)) return tl::unexpected(not_started(*lack));
         try {
             make_threads();
             return {};
@@ -309,12 +314,17 @@ private:
             pump_.reset();
             lane_.reset();
             loop_.reset();
-            Failure failure;
-            failure.code = ReturnCode::launch_error;
-            failure.message = std::string("the executor's threads could not be started: ") + error.what() +
-                              "; raise the limits of open files, processes or memory (ulimit -n, -u, -v)";
-            return tl::unexpected(std::move(failure));
+            return tl::unexpected(
+                not_started(std::string(error.what()) +
+                            "; raise the limits of open files, processes or memory (ulimit -n, -u, -v)"));
         }
+    }
+
+    static Failure not_started(const std::string& why) {
+        Failure failure;
+        failure.code = ReturnCode::launch_error;
+        failure.message = "the executor's threads could not be started: " + why;
+        return failure;
     }
 
     void make_threads() {

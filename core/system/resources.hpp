@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
+#include <string>
 
 #include "rankexec/core/model/export.hpp"
 
@@ -11,9 +13,15 @@ namespace rankexec {
 /// aborts the process when it runs out, so this is asked before a socket is made.
 [[nodiscard]] RANKEXEC_EXPORT std::size_t available_descriptors();
 
-/// How many more bytes of address space this process may take: RLIMIT_AS less what it has. libzmq aborts
-/// the process when memory runs out. The greatest number when there is no limit.
+/// How many more bytes of address space this process may take: RLIMIT_AS less what it has. The greatest number
+/// when there is no limit.
 [[nodiscard]] RANKEXEC_EXPORT std::size_t available_address_space();
+
+/// Why the address space that is left does not do for so many more threads, as a sentence; nothing when it does, or
+/// when there is no limit. With its first allocation a thread takes an arena of 64 MiB of addresses (glibc's
+/// HEAP_MAX_SIZE; mallopt(3), M_ARENA_MAX), which is kept for other threads when it ends. One that finds no room for
+/// it shares another's, and when that cannot grow either, libzmq aborts the process: so this is asked before.
+[[nodiscard]] RANKEXEC_EXPORT std::optional<std::string> lack_of_address_space(std::size_t threads);
 
 /// How many bytes of memory the system has left for new pages without swapping (MemAvailable of proc(5)). Shared
 /// memory has no limit of its own: allocating more of it ends with the kernel killing processes, not with an error.

@@ -27,8 +27,8 @@ constexpr int kBacklog = 4096;
 /// ZeroMQ aborts the process when it cannot create a descriptor: per context some eight, per socket
 /// and listener one or two, per connection one.
 constexpr std::size_t kDescriptorsNeeded = 56;
-/// And when memory for its two threads' stacks or its tables cannot be had.
-constexpr std::size_t kAddressSpaceNeeded = std::size_t{64} << 20U;
+/// And when it cannot allocate: its own two threads, and those that its users start around it.
+constexpr std::size_t kThreadsAround = 6;
 
 /// What the routes of links begin with.
 constexpr std::string_view kLinkRoute = "unix-";
@@ -262,11 +262,7 @@ tl::expected<std::unique_ptr<TransportServer>, Failure> TransportServer::start(E
         return tl::unexpected(launch_failure("only " + std::to_string(free) + " file descriptors are left, " +
                                              std::to_string(needed) + " are needed; raise the limit (ulimit -n)"));
     }
-    if (const auto space = available_address_space(); space < kAddressSpaceNeeded) {
-        return tl::unexpected(
-            launch_failure("only " + std::to_string(space >> 20U) + " MiB of address space are left, " +
-                           std::to_string(kAddressSpaceNeeded >> 20U) + " are needed; raise the limit (ulimit -v)"));
-    }
+    if (const auto lack = lack_of_address_space(kThreadsAround)) return tl::unexpected(launch_failure(*lack));
     if (!can_start_threads(kZmqThreads)) {
         return tl::unexpected(launch_failure("no more threads can be started; raise the limit (ulimit -u)"));
     }

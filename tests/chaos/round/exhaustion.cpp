@@ -83,7 +83,7 @@ std::string attempt(const RoundOptions& round, Dice& dice) {
         return use_a_group(round);
     }
     if (round.variant == "memory") {
-        const LowLimit limit(RLIMIT_AS, address_space() + (static_cast<rlim_t>(dice.roll(400)) << 20U));
+        const LowLimit limit(RLIMIT_AS, address_space() + (static_cast<rlim_t>(dice.roll(700)) << 20U));
         return use_a_group(round);
     }
     if (round.variant == "processes") {
