@@ -34,19 +34,6 @@ private:
     rlimit before_{};
 };
 
-void run_threads_that_allocate(int count) {
-    std::latch all(count);
-    std::vector<std::thread> threads;
-    for (int index = 0; index < count; ++index) {
-        threads.emplace_back([&all] {
-            void* volatile memory = std::malloc(64);
-            std::free(memory);
-            all.arrive_and_wait();
-        });
-    }
-    for (auto& thread : threads) thread.join();
-}
-
 TEST(AddressSpace, WithoutALimitNothingLacks) {
     EXPECT_EQ(available_address_space(), std::numeric_limits<std::size_t>::max());
     EXPECT_FALSE(lack_of_address_space(1000));
@@ -67,6 +54,19 @@ TEST(AddressSpace, EnoughIsEnough) {
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which have allocators of their own
+
+void run_threads_that_allocate(int count) {
+    std::latch all(count);
+    std::vector<std::thread> threads;
+    for (int index = 0; index < count; ++index) {
+        threads.emplace_back([&all] {
+            void* volatile memory = std::malloc(64);
+            std::free(memory);
+            all.arrive_and_wait();
+        });
+    }
+    for (auto& thread : threads) thread.join();
+}
 
 TEST(AddressSpace, WhatEarlierThreadsLeftIsCounted) {
     run_threads_that_allocate(6);
