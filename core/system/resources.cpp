@@ -129,7 +129,8 @@ std::size_t available_memory() {
     return std::numeric_limits<std::size_t>::max();
 }
 
-bool can_start_threads(std::size_t count) {
+std::optional<std::string> lack_of_threads(std::size_t count) {
+    if (auto lack = lack_of_address_space(count)) return lack;
     std::vector<std::thread> threads;
     std::latch all(1);
     try {
@@ -140,7 +141,8 @@ bool can_start_threads(std::size_t count) {
     }
     all.count_down();
     for (auto& thread : threads) thread.join();
-    return threads.size() == count;
+    if (threads.size() == count) return {};
+    return "no more threads can be started; raise the limit (ulimit -u)";
 }
 
 }  // namespace rankexec

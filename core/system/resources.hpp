@@ -28,8 +28,8 @@ namespace rankexec {
 /// The greatest number when the system does not say.
 [[nodiscard]] RANKEXEC_EXPORT std::size_t available_memory();
 
-/// Whether so many more threads can be had at the same time: tries it. libzmq aborts the process when its
-/// own cannot be started. Takes some 50 us per thread.
-[[nodiscard]] RANKEXEC_EXPORT bool can_start_threads(std::size_t count);
+/// Why so many more threads cannot be had at the same time, as a sentence; nothing when they can: tries it, after the
+/// address space for them. libzmq aborts the process when its own cannot be started. Takes some 50 us per thread.
+[[nodiscard]] RANKEXEC_EXPORT std::optional<std::string> lack_of_threads(std::size_t count);
 
 }  // namespace rankexec

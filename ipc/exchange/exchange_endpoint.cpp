@@ -201,18 +201,12 @@ private:
     std::thread thread_;
 };
 
-namespace {
-
-std::string out_of_threads() { return "no more threads can be started; raise the limit (ulimit -u)"; }
-
-}  // namespace
-
 Endpoint::Endpoint(std::unique_ptr<Core> core) : core_(std::move(core)) {}
 Endpoint::~Endpoint() = default;
 
 tl::expected<std::unique_ptr<Endpoint>, std::string> Endpoint::listen(const MeetingPlace& place, const TcpAddress& tcp,
                                                                       const wire::Limits& limits, Callbacks callbacks) {
-    if (!can_start_threads(1)) return tl::unexpected(out_of_threads());
+    if (auto lack = lack_of_threads(1)) return tl::unexpected(std::move(*lack));
     auto core = std::make_unique<Core>(place, tcp, limits, true, std::move(callbacks));
     if (auto error = core->open(); !error.empty()) return tl::unexpected(std::move(error));
     return std::unique_ptr<Endpoint>(new Endpoint(std::move(core)));
@@ -221,7 +215,7 @@ tl::expected<std::unique_ptr<Endpoint>, std::string> Endpoint::listen(const Meet
 tl::expected<std::unique_ptr<Endpoint>, std::string> Endpoint::connect(const MeetingPlace& place, const TcpAddress& tcp,
                                                                        const wire::Limits& limits,
                                                                        Callbacks callbacks) {
-    if (!can_start_threads(1)) return tl::unexpected(out_of_threads());
+    if (auto lack = lack_of_threads(1)) return tl::unexpected(std::move(*lack));
     auto core = std::make_unique<Core>(place, tcp, limits, false, std::move(callbacks));
     if (auto error = core->open(); !error.empty()) return tl::unexpected(std::move(error));
     return std::unique_ptr<Endpoint>(new Endpoint(std::move(core)));

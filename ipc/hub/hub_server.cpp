@@ -575,9 +575,7 @@ tl::expected<std::unique_ptr<HubServer>, Failure> HubServer::make(Options option
     if (const auto free = available_descriptors(); free < kDescriptorsNeeded) {
         return refused("only " + std::to_string(free) + " file descriptors are left; raise the limit (ulimit -n)");
     }
-    if (const auto lack = lack_of_address_space(kZmqThreads + 1)) return refused(*lack);
-    if (!can_start_threads(kZmqThreads + 1))
-        return refused("no more threads can be started; raise the limit (ulimit -u)");
+    if (const auto lack = lack_of_threads(kZmqThreads + 1)) return refused(*lack);
     try {
         const auto endpoints = options.listen;
         auto server = std::make_unique<Server>(std::move(options));

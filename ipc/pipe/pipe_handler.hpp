@@ -45,6 +45,8 @@ public:
     PipeHandler(const PipeHandler&) = delete;
     PipeHandler& operator=(const PipeHandler&) = delete;
 
+    // The four are set before start().
+
     /// Gets the peer's end or abort, or that it is gone. Without one, they come by next().
     void on_status(Callback callback);
     /// Gets all other messages. Without one, they come by next(). Exceptions of both are logged, and the reading goes

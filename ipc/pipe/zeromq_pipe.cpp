@@ -58,9 +58,7 @@ public:
 
     tl::expected<void, Failure> open(Milliseconds timeout) {
         if (state_ != State::fresh) return tl::unexpected(launch_failure("was opened before; a pipe is opened once"));
-        if (!can_start_threads(1)) {
-            return tl::unexpected(launch_failure("no more threads can be started; raise the limit (ulimit -u)"));
-        }
+        if (const auto lack = lack_of_threads(1)) return tl::unexpected(launch_failure(*lack));
         try {
             loop_.emplace();
         } catch (const std::system_error& error) {

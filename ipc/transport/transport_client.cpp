@@ -144,10 +144,7 @@ tl::expected<std::unique_ptr<TransportClient>, std::string> TransportClient::con
         return tl::unexpected("only " + std::to_string(free) +
                               " file descriptors are left; raise the limit (ulimit -n)");
     }
-    if (auto lack = lack_of_address_space(kZmqThreads + 1)) return tl::unexpected(std::move(*lack));
-    if (!can_start_threads(kZmqThreads)) {
-        return tl::unexpected<std::string>("no more threads can be started; raise the limit (ulimit -u)");
-    }
+    if (auto lack = lack_of_threads(kZmqThreads)) return tl::unexpected(std::move(*lack));
     std::string address;
     if (bootstrap.host_identity != host_identity()) {
         if (bootstrap.ports.empty()) {

@@ -263,9 +263,7 @@ tl::expected<std::unique_ptr<TransportServer>, Failure> TransportServer::start(E
                                              std::to_string(needed) + " are needed; raise the limit (ulimit -n)"));
     }
     if (const auto lack = lack_of_address_space(kThreadsAround)) return tl::unexpected(launch_failure(*lack));
-    if (!can_start_threads(kZmqThreads)) {
-        return tl::unexpected(launch_failure("no more threads can be started; raise the limit (ulimit -u)"));
-    }
+    if (const auto lack = lack_of_threads(kZmqThreads)) return tl::unexpected(launch_failure(*lack));
     std::optional<RunDirectory> directory;
     if (!options.place) {
         auto path = options.run_directory;
